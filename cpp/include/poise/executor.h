@@ -3,9 +3,13 @@
 //
 // Contract that every implementation passes (tests/executors/):
 //   - All methods are thread-safe. Sinks are called on the executor's thread, one call at a time
-//     a request, in this order: on_start, then on_logits and on_token in position order, then
-//     on_finish exactly once, also after cancel, error and shutdown. A sink must not block and may
-//     call enqueue, cancel and stats, but not release or shutdown.
+//     a request, in this order: on_start, then on_logits and on_token in position order (a token's
+//     row comes before the token), then on_finish exactly once, also after cancel, error and
+//     shutdown. A sink must not block and may call enqueue, cancel, resident_prefix and stats, but
+//     not release or shutdown. No lock of the executor is held while a sink or listener runs, and
+//     enqueue, cancel, resident_prefix and stats never wait for a step in progress.
+//   - Requests of one owner (other than kNoOwner) run one after another in the order of enqueue. Idle work of
+//     an owner is cancelled when a request of that owner arrives; what it prefilled stays.
 //   - A request whose priority is at least kRequestPriority always runs before idle work; idle work
 //     pauses at a step boundary (or is interrupted) and goes on when no request runs or waits.
 //   - Reuse never changes an answer: a context that starts with resident tokens of the same KvKey
