@@ -1,0 +1,10 @@
+# Compile through ccache where it is installed and nothing else was asked for.
+find_program(POISE_CCACHE ccache)
+mark_as_advanced(POISE_CCACHE)
+if(POISE_CCACHE)
+  foreach(lang C CXX CUDA)
+    if(NOT DEFINED CMAKE_${lang}_COMPILER_LAUNCHER AND NOT DEFINED ENV{CMAKE_${lang}_COMPILER_LAUNCHER})
+      set(CMAKE_${lang}_COMPILER_LAUNCHER ${POISE_CCACHE})
+    endif()
+  endforeach()
+endif()
