@@ -1,9 +1,10 @@
 // One request inside the SimExecutor.
 #pragma once
 
+#include <algorithm>
 #include <memory>
-#include <utility>
 
+#include "executors/common/token_sampler.h"
 #include "executors/sim/kv_store.h"
 #include "poise/executor.h"
 
@@ -13,7 +14,7 @@ struct Job {
   RequestId id = 0;
   Request request;
   std::shared_ptr<Sink> sink;
-  std::unique_ptr<Constraint> constraint;  ///< has accepted everything behind output_start
+  std::unique_ptr<TokenSampler> sampler;
   Tokens tokens;                           ///< the context and what was generated
   std::size_t rows_returned = 0;           ///< of request.logits.context_positions
   Sequence* sequence = nullptr;            ///< null while it waits

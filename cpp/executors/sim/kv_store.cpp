@@ -11,37 +11,21 @@
 namespace poise::sim {
 namespace {
 
-constexpr std::int32_t kDefaultPriority = 35;
 constexpr std::uint64_t kBytesPerToken = sizeof(TokenId);
 
 Position length(const std::vector<Cell>& cells) { return static_cast<Position>(cells.size()); }
+
+/// Orders what may go, the first to go first: by priority, then by last use.
+template <typename Kept>  // Sequence or Parked
+std::tuple<std::int32_t, std::uint64_t> value(const Kept& kept, TimePoint now) {
+  return {kept.worth.retention.priority(0, length(kept.cells), now), kept.worth.last_use};
+}
 
 std::vector<Cell> first(const std::vector<Cell>& cells, Position count) {
   return {cells.begin(), cells.begin() + count};
 }
 
 }  // namespace
-
-std::int32_t Worth::priority(Position tokens, TimePoint now) const {
-  // The ranges by their begin; what lies between them, and behind them, has the default priority.
-  std::vector<Retention> ranges = retention;
-  std::sort(ranges.begin(), ranges.end(),
-            [](const Retention& a, const Retention& b) { return a.begin < b.begin; });
-  std::int32_t highest = 0;
-  Position covered = 0;
-  for (const Retention& range : ranges) {
-    if (range.begin >= tokens) {
-      break;
-    }
-    if (range.begin > covered) {
-      highest = std::max(highest, kDefaultPriority);
-    }
-    const bool expired = range.time_to_live && now >= ended_at + *range.time_to_live;
-    highest = std::max(highest, expired ? std::min(range.priority, kDefaultPriority) : range.priority);
-    covered = std::max(covered, range.end == -1 ? tokens : range.end);
-  }
-  return covered < tokens ? std::max(highest, kDefaultPriority) : highest;
-}
 
 KvStore::KvStore(const SimOptions& options)
     : sequences_(static_cast<std::size_t>(options.max_sequences)), park_bytes_(options.park_bytes) {}
@@ -88,11 +72,8 @@ Sequence* KvStore::vacant() {
 /// The least valuable sequence that no request holds: lowest priority, then longest unused.
 Sequence* KvStore::victim(TimePoint now) {
   Sequence* least = nullptr;
-  const auto value = [now](const Sequence& sequence) {
-    return std::tuple(sequence.worth.priority(length(sequence.cells), now), sequence.worth.last_use);
-  };
   for (Sequence& sequence : sequences_) {
-    if (sequence.user == 0 && (least == nullptr || value(sequence) < value(*least))) {
+    if (sequence.user == 0 && (least == nullptr || value(sequence, now) < value(*least, now))) {
       least = &sequence;
     }
   }
@@ -158,13 +139,14 @@ std::optional<Acquired> KvStore::acquire(RequestId user, OwnerId owner, const Kv
   return result;
 }
 
-void KvStore::end_use(Sequence& sequence, std::vector<Retention> retention, TimePoint now) {
+void KvStore::end_use(Sequence& sequence, const std::vector<Retention>& retention, TimePoint now) {
   if (sequence.cells.empty()) {
     sequence = Sequence{};
     return;
   }
   sequence.user = 0;
-  sequence.worth = {std::move(retention), now, ++tick_};
+  sequence.worth.retention.assign(retention, now);
+  sequence.worth.last_use = ++tick_;
 }
 
 void KvStore::release(OwnerId owner, Position keep) {
@@ -201,14 +183,11 @@ void KvStore::vacate(Sequence& sequence, TimePoint now) {
 /// Moves an owned sequence to host memory, over less valuable parked ones; drops it if it does not fit even then.
 void KvStore::park(Sequence& sequence, TimePoint now) {
   const std::uint64_t bytes = sequence.cells.size() * kBytesPerToken;
-  const auto value = [now](const auto& item) {
-    return std::tuple(item.worth.priority(length(item.cells), now), item.worth.last_use);
-  };
   while (parked_bytes() + bytes > park_bytes_) {
     const auto least = std::min_element(
         parked_.begin(), parked_.end(),
-        [&value](const auto& a, const auto& b) { return value(a.second) < value(b.second); });
-    if (bytes > park_bytes_ || least == parked_.end() || value(sequence) < value(least->second)) {
+        [now](const auto& a, const auto& b) { return value(a.second, now) < value(b.second, now); });
+    if (bytes > park_bytes_ || least == parked_.end() || value(sequence, now) < value(least->second, now)) {
       ++evictions_;
       return;
     }

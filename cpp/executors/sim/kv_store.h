@@ -6,20 +6,17 @@
 #include <optional>
 #include <vector>
 
+#include "executors/common/retention.h"
 #include "executors/sim/toy_model.h"
 #include "poise/clock.h"
 #include "poise/executor.h"
 
 namespace poise::sim {
 
-/// What a run of KV is worth: its ranges, and since when their time to live runs.
+/// What decides which KV goes first.
 struct Worth {
-  std::vector<Retention> retention;
-  TimePoint ended_at{};
+  RetentionRanges retention;
   std::uint64_t last_use = 0;  ///< larger = later
-
-  /// The highest priority of any of the first `length` tokens at time `now`; uncovered tokens have 35.
-  [[nodiscard]] std::int32_t priority(Position length, TimePoint now) const;
 };
 
 struct Sequence {
@@ -57,7 +54,7 @@ class KvStore {
   std::optional<Acquired> acquire(RequestId user, OwnerId owner, const KvKey& key, TokenSpan context, Position limit,
                                   TimePoint now);
   /// The request that holds the sequence has ended (or is displaced); its cells stay.
-  void end_use(Sequence& sequence, std::vector<Retention> retention, TimePoint now);
+  void end_use(Sequence& sequence, const std::vector<Retention>& retention, TimePoint now);
   /// Cuts the owner's sequence and parked copy to `keep` tokens; 0 frees both. The sequence must not be in use.
   void release(OwnerId owner, Position keep);
 

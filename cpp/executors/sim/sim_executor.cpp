@@ -110,15 +110,7 @@ RequestId SimExecutor::Impl::enqueue(Request request, std::shared_ptr<Sink> sink
     throw InvalidArgument("a request needs a sink");
   }
   auto job = std::make_unique<sim::Job>();
-  if (request.output_start < 0) {
-    request.output_start = static_cast<Position>(request.context.size());
-  }
-  if (request.constraint) {
-    job->constraint = request.constraint->clone();
-    for (auto i = static_cast<std::size_t>(request.output_start); i < request.context.size(); ++i) {
-      job->constraint->accept(request.context[i]);
-    }
-  }
+  job->sampler = std::make_unique<TokenSampler>(request, fresh_seed_.fetch_add(1), info_.vocab_size);
   job->tokens = request.context;
   job->request = std::move(request);
   job->sink = std::move(sink);

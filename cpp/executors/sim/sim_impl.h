@@ -4,11 +4,11 @@
 // be told is collected during a step and delivered behind it, in order, by the thread that steps.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <vector>
 
@@ -75,6 +75,7 @@ class SimExecutor::Impl {
   const std::shared_ptr<Clock> clock_;
   const sim::ToyModel model_;
   ExecutorInfo info_;
+  std::atomic<std::uint64_t> fresh_seed_{1};  ///< for requests that bring no seed
 
   mutable std::mutex mutex_;
   std::condition_variable work_;

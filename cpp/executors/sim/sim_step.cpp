@@ -1,22 +1,14 @@
 // One step: a prefill pass or a decode pass, never both, as the embedded executor runs them.
 #include <algorithm>
 
-#include "common/format.h"
 #include "executors/sim/sim_impl.h"
 #include "poise/error.h"
-#include "poise/scan.h"
 
 namespace poise {
 
 using sim::Job;
 
 namespace {
-
-/// Exponential average of a measured cost; the first measurement counts in full.
-void average(double& mean, double value) {
-  constexpr double kWeight = 0.2;
-  mean = mean == 0.0 ? value : mean + kWeight * (value - mean);
-}
 
 double to_us(Duration duration) { return std::chrono::duration<double, std::micro>(duration).count(); }
 
@@ -74,7 +66,7 @@ void SimExecutor::Impl::prefill(const Batch& batch, bool idle) {
   spend(options_.prefill_per_token * total, idle);
   (idle ? stats_.idle_prefilled_tokens : stats_.prefilled_tokens) += static_cast<std::uint64_t>(total);
   if (total > 0) {
-    average(stats_.prefill_us_per_token, to_us(options_.prefill_per_token));
+    stats_.prefill_us_per_token = to_us(options_.prefill_per_token);
   }
   for (const auto& [job, tokens] : shares) {
     job->completion.prefill += options_.prefill_per_token * tokens;
@@ -87,7 +79,7 @@ void SimExecutor::Impl::prefill(const Batch& batch, bool idle) {
 void SimExecutor::Impl::decode(const Batch& batch, bool idle) {
   spend(options_.decode_step, idle);
   (idle ? stats_.idle_decoded_tokens : stats_.decoded_tokens) += batch.size();
-  average(stats_.decode_us_per_step, to_us(options_.decode_step));
+  stats_.decode_us_per_step = to_us(options_.decode_step);
   for (Job* const job : batch) {
     job->completion.decode += options_.decode_step / static_cast<Duration::rep>(batch.size());
     extend(*job, 1);
@@ -127,7 +119,7 @@ void SimExecutor::Impl::after_pass(Job& job) {
   }
   if (job.request.max_new_tokens == 0) {
     finish(job, FinishReason::prefilled);
-  } else if (job.constraint && job.constraint->finished()) {
+  } else if (job.sampler->finished()) {
     finish(job, FinishReason::constraint);
   } else {
     try {
@@ -149,38 +141,14 @@ void SimExecutor::Impl::choose_token(Job& job) {
     emit_row(job, position, logits);
   }
 
-  std::vector<TokenCount> counts;
-  if (request.sampling.has_penalties()) {
-    counts = count_tokens(job.tokens, request.output_start);
-  }
-  std::vector<std::uint32_t> mask;
-  if (job.constraint) {
-    mask.resize(mask_words(info_.vocab_size));
-    job.constraint->fill_mask(mask);
-  }
-  const ScanRequest scan_request{
-      .params = &request.sampling, .mask = mask, .counts = counts, .position = position};
-  const ScanResult chosen = scan(logits, scan_request);
-
-  GeneratedToken token{.token = chosen.token, .position = position, .logprob = chosen.logprob, .stats = chosen.stats,
-                       .top_logprobs = {}};
-  if (request.top_logprobs > 0) {
-    token.top_logprobs = top_logprobs(logits, scan_request, static_cast<std::size_t>(request.top_logprobs));
-  }
-  if (job.constraint) {
-    job.constraint->accept(chosen.token);
-  }
-  job.tokens.push_back(chosen.token);
+  GeneratedToken token = job.sampler->choose(logits, position);
+  const std::optional<FinishReason> end = job.sampler->accept(token.token);
+  job.tokens.push_back(token.token);
   ++job.completion.generated_tokens;
   events_.emplace_back(
       [sink = job.sink, id = job.id, token = std::move(token)] { sink->on_token(id, token); });
-
-  const bool stops = std::find(request.stop_tokens.begin(), request.stop_tokens.end(), chosen.token) !=
-                     request.stop_tokens.end();
-  if (stops) {
-    finish(job, FinishReason::stop);
-  } else if (job.constraint && job.constraint->finished()) {
-    finish(job, FinishReason::constraint);
+  if (end) {
+    finish(job, *end);
   } else if (job.completion.generated_tokens == request.max_new_tokens) {
     finish(job, FinishReason::length);
   }
