@@ -26,7 +26,7 @@ struct Counters {
   // vocabulary scans of ready distributions
   std::uint64_t scans_head = 0, scans_full = 0;
   // work: prepaid in idle time, used from it, wasted, and done while a client waited
-  std::uint64_t idle_jobs = 0, idle_jobs_cancelled = 0;
+  std::uint64_t idle_jobs = 0, idle_jobs_cancelled = 0, idle_jobs_failed = 0;
   std::uint64_t idle_prefilled_tokens = 0, idle_decoded_tokens = 0;
   std::uint64_t used_prefilled_tokens = 0, used_decoded_tokens = 0;
   std::uint64_t request_prefilled_tokens = 0, request_decoded_tokens = 0;

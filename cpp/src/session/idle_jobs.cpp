@@ -1,0 +1,472 @@
+// Idle work: what a session offers to the scheduler, and how its results become entries.
+#include <algorithm>
+#include <chrono>
+
+#include "poise/error.h"
+#include "session/manager_impl.h"
+
+namespace poise {
+
+bool IdleJob::valid() const noexcept {
+  return !session->closed && (!entry || entry->generation == generation);
+}
+
+class SessionManager::Impl::IdleJobSink final : public Sink {
+ public:
+  IdleJobSink(std::shared_ptr<Lifeline> line, std::shared_ptr<IdleJob> job)
+      : line_(std::move(line)), job_(std::move(job)) {}
+
+  void on_logits(RequestId, const LogitsView& logits) override {
+    with_manager([&](Impl& manager) { manager.on_job_row(*job_, logits); });
+  }
+  void on_token(RequestId, const GeneratedToken& token) override {
+    with_manager([&](Impl& manager) {
+      const std::lock_guard lock(manager.mutex);
+      manager.on_job_token(*job_, token);
+    });
+  }
+  void on_finish(RequestId, const Completion& completion) override {
+    with_manager([&](Impl& manager) {
+      const std::lock_guard lock(manager.mutex);
+      manager.finish_job(job_, completion);
+    });
+  }
+
+ private:
+  template <typename Call>
+  void with_manager(Call call) {
+    const std::shared_lock alive(line_->mutex);
+    if (line_->manager != nullptr) call(*line_->manager);
+  }
+
+  std::shared_ptr<Lifeline> line_;
+  std::shared_ptr<IdleJob> job_;
+};
+
+// ---- anticipations -----------------------------------------------------------------------------
+
+AnticipationId SessionManager::Impl::anticipate(const SessionId& id, Anticipation guess) {
+  check_tokens(guess.tokens, "anticipate");
+  check_tokens(guess.suffix, "anticipate: suffix");
+  check_tokens(guess.completion_stops, "anticipate: completion_stops");
+  if (guess.tokens.empty()) {
+    throw InvalidArgument("anticipate: no tokens; a guess adds at least one behind the log");
+  }
+  if (!(guess.weight >= 0.0 && guess.weight <= 1.0)) {
+    throw InvalidArgument("anticipate: weight is " + std::to_string(guess.weight) +
+                          "; it is a probability in [0, 1]");
+  }
+  if (guess.completion_tokens < 0 ||
+      (guess.completion_tokens > 0 && guess.completion_stops.empty())) {
+    throw InvalidArgument("anticipate: completion_tokens is " +
+                          std::to_string(guess.completion_tokens) + " with " +
+                          std::to_string(guess.completion_stops.size()) +
+                          " completion_stops; a completion needs a length and a stop");
+  }
+  Lock lock(mutex);
+  const auto session = find(id);
+  await_commit(lock, *session);
+  if (const auto equal = session->entries.find_equal(guess)) {
+    equal->guess.weight = guess.weight;
+    equal->guess.label = guess.label;
+    equal->guess.source = guess.source;
+    refresh_offers(*session);
+    return equal->id;
+  }
+  if (session->entries.all().size() >= options.max_entries_per_session) {
+    throw ResourceExhausted("anticipate: session '" + session->id + "' has " +
+                            std::to_string(session->entries.all().size()) +
+                            " anticipations, the limit (max_entries_per_session); retract one first");
+  }
+  auto entry = std::make_shared<Entry>();
+  entry->id = next_anticipation++;
+  entry->guess = std::move(guess);
+  entry->reset(session->version);
+  session->entries.all().emplace(entry->id, entry);
+  ++counters.entries;
+  refresh_offers(*session);
+  wake_idle();
+  return entry->id;
+}
+
+void SessionManager::Impl::retract(const SessionId& id, AnticipationId anticipation) {
+  {
+    Lock lock(mutex);
+    const auto session = find(id);
+    const auto entry = session->entries.find(anticipation);
+    if (!entry) return;
+    if (entry->worked) record_outcome(*entry, EntryOutcome::cancelled);
+    drop_entry(*session, entry);
+    if (job && job->session == session && !job->valid()) cancel_job_of(*session);
+    refresh_offers(*session);
+  }
+  flush_releases();
+}
+
+// ---- offers ------------------------------------------------------------------------------------
+
+IdleCandidate SessionManager::Impl::remaining_work(const Session& session, const Entry& entry,
+                                                   Position log_missing) const {
+  IdleCandidate work;
+  work.session = session.key;
+  work.anticipation = entry.id;
+  work.tenant = session.tenant_key;
+  work.kind = entry.guess.kind;
+  work.weight = entry.guess.weight;
+  work.decides = entry.decides;
+  const auto tokens = static_cast<std::int32_t>(entry.tokens.size());
+  const auto room = info.max_context_tokens - session.length() - tokens;
+  if (room < 1) return work;  // could not be asked either
+  const std::int32_t ahead = std::min(session.options.continuation_tokens, room - 1);
+  if (entry.completing) {
+    work.prefill_tokens = log_missing + tokens;
+    const auto written = tokens - static_cast<std::int32_t>(entry.guess.tokens.size());
+    work.decode_tokens = std::clamp(entry.guess.completion_tokens - written, 1, std::max(1, room - 1));
+  } else if (!entry.decides) {
+    if (!entry.worked) work.prefill_tokens = log_missing + tokens;
+  } else if (!entry.ready) {
+    work.prefill_tokens = std::max(1, log_missing + tokens);
+    work.decode_tokens = ahead;
+  } else if (!entry.continuation_done) {
+    work.decode_tokens =
+        std::max(0, ahead - static_cast<std::int32_t>(entry.continuation.size()));
+  }
+  return work;
+}
+
+void SessionManager::Impl::refresh_offers(Session& session) {
+  if (session.closed || session.active() || session.idle_blocked || !options.preposition ||
+      !session.options.preposition) {
+    scheduler.withdraw_session(session.key, session.closed);
+    return;
+  }
+  const Position resident = executor->resident_prefix(session.log, session.kv, session.owner);
+  settle_versions(session, resident);
+  const Position log_missing = session.length() - resident;
+  bool anything = false;
+  for (const auto& [id, entry] : session.entries.all()) {
+    const IdleCandidate work = remaining_work(session, *entry, log_missing);
+    if (work.prefill_tokens == 0 && work.decode_tokens == 0) {
+      scheduler.withdraw(session.key, id);
+    } else {
+      scheduler.offer(work);
+      anything = true;
+    }
+  }
+  // The last id of an answer has no KV yet; alone it is not worth a step.
+  if (!anything && log_missing > 1) {
+    IdleCandidate work;
+    work.session = session.key;
+    work.tenant = session.tenant_key;
+    work.decides = false;
+    work.prefill_tokens = log_missing;
+    scheduler.offer(work);
+    return;
+  }
+  scheduler.withdraw(session.key, 0);
+  if (!anything) offer_placement(session);
+}
+
+void SessionManager::Impl::offer_placement(Session& session) {
+  const Entry* best = nullptr;
+  double best_value = 0.0;
+  for (const auto& [id, entry] : session.entries.all()) {
+    if (!entry->worked || entry->tokens.empty() || entry->owner != kNoOwner) continue;
+    const double value = scheduler.probability(session.key, entry->guess.kind) *
+                         entry->guess.weight * static_cast<double>(entry->tokens.size());
+    if (value > best_value) {
+      best = entry.get();
+      best_value = value;
+    }
+  }
+  if (best == nullptr || best->id == session.resident_entry) return;
+  IdleCandidate work;
+  work.session = session.key;
+  work.anticipation = best->id;
+  work.tenant = session.tenant_key;
+  work.kind = best->guess.kind;
+  work.weight = best->guess.weight;
+  work.decides = false;
+  work.prefill_tokens = static_cast<std::int32_t>(best->tokens.size());
+  scheduler.offer(work);
+}
+
+// ---- jobs --------------------------------------------------------------------------------------
+
+void SessionManager::Impl::cancel_job_of(const Session& session) {
+  if (!job || job->session.get() != &session) return;
+  job->cancel_requested = true;
+  if (job->request_id) executor->cancel(*job->request_id);
+}
+
+std::shared_ptr<IdleJob> SessionManager::Impl::plan_job(const IdleCandidate& candidate,
+                                                        Request& request) {
+  const auto found = sessions_by_key.find(candidate.session);
+  if (found == sessions_by_key.end()) return nullptr;
+  const auto& session = found->second;
+  auto planned = std::make_shared<IdleJob>();
+  planned->session = session;
+  planned->owner = session->owner;
+  request.context = session->log;
+  request.priority = 0.25F;
+  request.key = session->kv;
+  if (candidate.anticipation != 0) {
+    planned->entry = session->entries.find(candidate.anticipation);
+    if (!planned->entry) return nullptr;
+    plan_entry_job(*planned, request);
+  }
+  request.owner = planned->owner;
+  const OpenOptions& kept = session->options;
+  request.retention.clear();
+  if (session->length() > 0) {
+    request.retention.push_back(
+        {0, session->length(), kept.retention_priority, kept.time_to_live});
+  }
+  request.retention.push_back({session->length(), -1, kSpeculativePriority, kept.time_to_live});
+
+  // Slices: an idle step may not compute more than the executor's quantum.
+  const Position resident =
+      executor->resident_prefix(request.context, request.key, request.owner);
+  const auto length = static_cast<Position>(request.context.size());
+  if (info.idle_quantum_tokens > 0 && length - resident > info.idle_quantum_tokens) {
+    planned->stage = IdleJob::Stage::prefill;
+    request.context.resize(static_cast<std::size_t>(resident + info.idle_quantum_tokens));
+    request.max_new_tokens = 0;
+    request.logits = {};
+    std::erase_if(request.retention, [&](const Retention& range) {
+      return range.begin >= static_cast<Position>(request.context.size());
+    });
+    for (Retention& range : request.retention) {
+      range.end = std::min(range.end, static_cast<Position>(request.context.size()));
+    }
+  }
+  return planned;
+}
+
+void SessionManager::Impl::plan_entry_job(IdleJob& planned, Request& request) {
+  Session& session = *planned.session;
+  Entry& entry = *planned.entry;
+  planned.generation = entry.generation;
+  request.context.insert(request.context.end(), entry.tokens.begin(), entry.tokens.end());
+  planned.decision_position = static_cast<Position>(request.context.size());
+  const IdleCandidate work = remaining_work(session, entry, 0);
+  if (entry.completing) {
+    planned.stage = IdleJob::Stage::complete;
+    request.max_new_tokens = work.decode_tokens;
+    request.stop_tokens = entry.guess.completion_stops;
+    request.sampling.temperature = 0.0F;
+  } else if (!entry.decides) {
+    planned.stage = entry.worked ? IdleJob::Stage::place : IdleJob::Stage::frame;
+  } else if (!entry.ready || !entry.continuation_done) {
+    // Another entry holds the place behind the log: a long one may earn a sequence of its own.
+    constexpr std::size_t kBranchTokens = 32;
+    const ExecutorStats stats = executor->stats();
+    if (!entry.ready && entry.owner == kNoOwner && entry.guess.may_branch &&
+        session.resident_entry != 0 && session.resident_entry != entry.id &&
+        entry.tokens.size() >= kBranchTokens && info.max_sequences - stats.sequences_used > 1) {
+      entry.owner = next_owner++;
+    }
+    if (entry.owner != kNoOwner) planned.owner = entry.owner;
+    planned.stage = entry.ready ? IdleJob::Stage::extend : IdleJob::Stage::decide;
+    if (!entry.sampling.seed) {
+      entry.sampling = session.expected_sampling;
+      entry.sampling.seed = random_seed();
+      entry.made_at = clock->now();
+    }
+    request.output_start = planned.decision_position;
+    for (const ContinuationToken& known : entry.continuation) {
+      request.context.push_back(known.token.token);
+    }
+    request.sampling = entry.sampling;
+    request.stop_tokens =
+        session.options.stop_tokens.empty() ? info.end_tokens : session.options.stop_tokens;
+    request.max_new_tokens = work.decode_tokens;
+    if (request.max_new_tokens > 0) {
+      request.logits.generated = true;
+    } else {
+      request.logits.context_positions = {planned.decision_position - 1};
+    }
+  } else {
+    planned.stage = IdleJob::Stage::place;
+    for (const ContinuationToken& known : entry.continuation) {
+      request.context.push_back(known.token.token);
+    }
+    // The last drawn token has no KV after a decode either.
+    if (!entry.continuation.empty()) request.context.pop_back();
+  }
+}
+
+bool SessionManager::Impl::run_idle() {
+  flush_releases();
+  std::shared_ptr<IdleJob> started;
+  Request request;
+  {
+    const std::lock_guard lock(mutex);
+    if (stopping || job || !turns.empty() || !options.preposition) return false;
+    const ExecutorStats stats = executor->stats();
+    if (stats.running_requests + stats.waiting_requests > 0) return false;
+    while (!started) {
+      const auto candidate = scheduler.next();
+      if (!candidate) return false;
+      request = {};
+      started = plan_job(*candidate, request);
+      if (!started) scheduler.withdraw(candidate->session, candidate->anticipation);
+    }
+    job = started;
+    ++counters.idle_jobs;
+  }
+  const auto withdraw = [&](const std::string& why) {
+    Completion failed;
+    failed.reason = FinishReason::error;
+    failed.error = why;
+    const std::lock_guard lock(mutex);
+    finish_job(started, failed);
+  };
+  try {
+    const RequestId id =
+        executor->enqueue(std::move(request), std::make_shared<IdleJobSink>(lifeline, started));
+    const std::lock_guard lock(mutex);
+    started->request_id = id;
+    if (started->cancel_requested) executor->cancel(id);
+  } catch (const std::exception& error) {
+    withdraw(error.what());
+    return false;
+  }
+  return true;
+}
+
+void SessionManager::Impl::on_job_row(IdleJob& done, const LogitsView& logits) {
+  // Sorting the head takes a while and needs no lock; nobody else reads pending_row.
+  auto row = std::make_shared<const ReadyRow>(logits.row);
+  const std::lock_guard lock(mutex);
+  if (!done.valid() || !done.entry) return;
+  const auto& entry = done.entry;
+  done.pending_row.reset();
+  if (logits.position == done.decision_position && !entry->ready) {
+    if (!claim_bytes(*done.session, entry, row->size_bytes())) return;
+    entry->ready = row;
+    entry->worked = true;
+  } else {
+    // Later rows serve requests with other sampling than expected; they may fill half of the memory.
+    const std::uint64_t after = counters.entry_bytes + row->size_bytes();
+    if (after > options.max_entry_bytes / 2) return;
+    if (!claim_bytes(*done.session, entry, row->size_bytes())) return;
+  }
+  done.pending_row = std::move(row);
+}
+
+void SessionManager::Impl::on_job_token(IdleJob& done, const GeneratedToken& token) {
+  if (!done.valid() || !done.entry) return;
+  Entry& entry = *done.entry;
+  if (done.stage == IdleJob::Stage::complete) {
+    entry.tokens.push_back(token.token);
+    entry.worked = true;
+    const Tokens& stops = entry.guess.completion_stops;
+    if (std::find(stops.begin(), stops.end(), token.token) != stops.end()) {
+      entry.tokens.insert(entry.tokens.end(), entry.guess.suffix.begin(), entry.guess.suffix.end());
+      entry.completing = false;
+      entry.decides = true;
+    }
+  } else if (entry.ready) {
+    entry.continuation.push_back({token, std::move(done.pending_row)});
+  }
+  done.pending_row.reset();
+}
+
+void SessionManager::Impl::finish_job(const std::shared_ptr<IdleJob>& done,
+                                      const Completion& completion) {
+  if (job == done) job.reset();
+  Session& session = *done->session;
+  scheduler.on_work(session.tenant_key, completion.prefilled_tokens, completion.prefill,
+                    completion.generated_tokens, completion.decode);
+  counters.idle_prefilled_tokens += static_cast<std::uint64_t>(completion.prefilled_tokens);
+  counters.idle_decoded_tokens += static_cast<std::uint64_t>(completion.generated_tokens);
+  counters.idle_time += completion.prefill + completion.decode;
+  if (completion.reason == FinishReason::cancelled) {
+    ++counters.idle_jobs_cancelled;
+  } else if (completion.reason == FinishReason::error) {
+    session.idle_blocked = true;  // until the session changes: never a hot loop of failures
+    ++counters.idle_jobs_failed;
+  } else if (done->valid()) {
+    finish_stage(*done);
+  }
+  refresh_offers(session);
+  wake_idle();
+}
+
+void SessionManager::Impl::finish_stage(IdleJob& done) {
+  Session& session = *done.session;
+  const bool in_place = done.owner == session.owner;
+  if (done.stage == IdleJob::Stage::prefill || !done.entry) {
+    if (in_place && done.stage == IdleJob::Stage::prefill && done.entry &&
+        session.resident_entry != done.entry->id) {
+      session.resident_entry = 0;  // the place behind the log is being rewritten
+    }
+    return;
+  }
+  Entry& entry = *done.entry;
+  if (in_place) session.resident_entry = entry.id;
+  switch (done.stage) {
+    case IdleJob::Stage::frame:
+      entry.worked = true;
+      entry.made_at = clock->now();
+      break;
+    case IdleJob::Stage::complete:
+      entry.completing = false;  // cut off by its length, the guess is no more than framing
+      entry.made_at = clock->now();
+      break;
+    case IdleJob::Stage::decide:
+    case IdleJob::Stage::extend:
+      if (entry.ready) {
+        entry.continuation_done = true;
+      } else {
+        // No memory for the distribution: what remains is its KV.
+        entry.decides = false;
+        entry.worked = true;
+      }
+      break;
+    case IdleJob::Stage::prefill:
+    case IdleJob::Stage::place:
+      break;
+  }
+}
+
+// ---- the idle thread ---------------------------------------------------------------------------
+
+void SessionManager::Impl::wake_idle() {
+  woken = true;
+  idle_wake.notify_all();
+  idle_settled.notify_all();
+}
+
+void SessionManager::Impl::idle_loop() {
+  while (true) {
+    {
+      Lock lock(mutex);
+      // Affordable work that could not start waits for the executor, which wakes us.
+      const auto due = scheduler.next() ? std::nullopt : scheduler.retry_at();
+      const auto ready = [this] { return woken || stopping; };
+      if (due) {
+        const auto wait = std::clamp<Duration>(*due - clock->now(), std::chrono::milliseconds(1),
+                                               std::chrono::seconds(1));
+        idle_wake.wait_for(lock, wait, ready);
+      } else {
+        idle_wake.wait(lock, ready);
+      }
+      if (stopping) return;
+      woken = false;
+    }
+    run_idle();
+  }
+}
+
+bool SessionManager::Impl::work_is_left() {
+  return job != nullptr || !turns.empty() || !releases.empty() || scheduler.next().has_value();
+}
+
+bool SessionManager::Impl::wait_prepositioned(Duration timeout) {
+  Lock lock(mutex);
+  return idle_settled.wait_for(lock, timeout, [this] { return stopping || !work_is_left(); });
+}
+
+}  // namespace poise
