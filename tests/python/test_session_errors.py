@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.sim_world import SimWorld
+from tests.support.sim_world import SimWorld
 
 from poise import _core
 

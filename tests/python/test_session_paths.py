@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.sim_world import SimWorld
+from tests.support.sim_world import SimWorld
 
 from poise import _core
 

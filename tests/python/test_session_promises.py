@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 import pytest
-from support.sim_world import SimWorld
+from tests.support.sim_world import SimWorld
 
 from poise import _core
 
