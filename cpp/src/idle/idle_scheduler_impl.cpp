@@ -165,9 +165,9 @@ void IdleScheduler::Impl::place_lane(std::uint32_t index, Lane lane, TimePoint n
   if (heap.empty() || due <= now) waiting_.erase(id);
   if (heap.empty()) return;
   if (due > now) {
-    waiting_.put(id, {due, tenant.order});
+    waiting_.put(id, {due, tenant.order * kLaneCount + lane});
   } else {
-    eligible_.put(id, {heap.top_key().value, tenant.served[lane], tenant.order});
+    eligible_.put(id, {heap.top_key().value, tenant.served[lane], tenant.order * kLaneCount + lane});
   }
 }
 
