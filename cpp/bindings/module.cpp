@@ -1,9 +1,25 @@
-#include <pybind11/pybind11.h>
-
+#include "bindings.h"
 #include "poise/version.h"
+#include "session_bindings.h"
 
-// A placeholder until the classes are bound: one file a bound class, registered here.
 PYBIND11_MODULE(_core, m) {
+  using namespace poise::bindings;
   m.doc() = "Poise's C++ core.";
   m.attr("__version__") = poise::version();
+  bind_errors(m);
+  bind_clock(m);
+  bind_sampling(m);
+  // here: bind_scan(m), whose ScanStatistics and TokenLogprob the results need
+  bind_constraint(m);
+  bind_request(m);
+  bind_results(m);
+  bind_sink(m);
+  bind_collect_sink(m);
+  bind_executor(m);
+  bind_sim_executor(m);
+  bind_session_enums(m);
+  bind_idle(m);
+#ifdef POISE_HAS_LLAMA
+  bind_llama_executor(m);
+#endif
 }

@@ -15,11 +15,11 @@ struct Job {
   Request request;
   std::shared_ptr<Sink> sink;
   std::unique_ptr<TokenSampler> sampler;
-  Tokens tokens;                           ///< the context and what was generated
-  std::size_t rows_returned = 0;           ///< of request.logits.context_positions
-  Sequence* sequence = nullptr;            ///< null while it waits
+  Tokens tokens;                  ///< the context and what was generated
+  std::size_t rows_returned = 0;  ///< of request.logits.context_positions
+  Sequence* sequence = nullptr;   ///< null while it waits
   TimePoint enqueued_at{};
-  bool started = false;                    ///< on_start was called; a displaced job waits again, but starts once
+  bool started = false;  ///< on_start was called; a displaced job waits again, but starts once
   bool cancelled = false;
   Completion completion;
 

@@ -64,8 +64,8 @@ Sequence* KvStore::find(OwnerId owner) {
 }
 
 Sequence* KvStore::vacant() {
-  const auto found = std::find_if(sequences_.begin(), sequences_.end(),
-                                  [](const Sequence& sequence) { return sequence.vacant(); });
+  const auto found =
+      std::find_if(sequences_.begin(), sequences_.end(), [](const Sequence& sequence) { return sequence.vacant(); });
   return found == sequences_.end() ? nullptr : &*found;
 }
 
@@ -184,9 +184,9 @@ void KvStore::vacate(Sequence& sequence, TimePoint now) {
 void KvStore::park(Sequence& sequence, TimePoint now) {
   const std::uint64_t bytes = sequence.cells.size() * kBytesPerToken;
   while (parked_bytes() + bytes > park_bytes_) {
-    const auto least = std::min_element(
-        parked_.begin(), parked_.end(),
-        [now](const auto& a, const auto& b) { return value(a.second, now) < value(b.second, now); });
+    const auto least = std::min_element(parked_.begin(), parked_.end(), [now](const auto& a, const auto& b) {
+      return value(a.second, now) < value(b.second, now);
+    });
     if (bytes > park_bytes_ || least == parked_.end() || value(sequence, now) < value(least->second, now)) {
       ++evictions_;
       return;

@@ -30,9 +30,8 @@ void SimExecutor::Impl::admit() {
       waiting.push_back(job.get());
     }
   }
-  std::stable_sort(waiting.begin(), waiting.end(), [](const Job* a, const Job* b) {
-    return a->request.priority > b->request.priority;
-  });
+  std::stable_sort(waiting.begin(), waiting.end(),
+                   [](const Job* a, const Job* b) { return a->request.priority > b->request.priority; });
   for (Job* const job : waiting) {
     while (!admit(*job) && !idle && displace_idle(job->request.owner)) {
     }
@@ -40,8 +39,8 @@ void SimExecutor::Impl::admit() {
 }
 
 bool SimExecutor::Impl::admit(Job& job) {
-  const auto found = kv_.acquire(job.id, job.request.owner, job.request.key, job.tokens, job.reuse_limit(),
-                                 clock_->now());
+  const auto found =
+      kv_.acquire(job.id, job.request.owner, job.request.key, job.tokens, job.reuse_limit(), clock_->now());
   if (!found) {
     return false;
   }

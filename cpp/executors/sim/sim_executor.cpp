@@ -39,8 +39,13 @@ ExecutorInfo describe(const SimOptions& options, const sim::ToyModel& model) {
   info.max_sequences = options.max_sequences;
   info.max_context_tokens = options.max_context_tokens;
   info.idle_quantum_tokens = options.idle_quantum_tokens;
-  info.split = {.greedy = true, .seeded_sampling = true, .penalties = true, .bias = true, .constraint = true,
-                .stop_tokens = true, .logprobs = true};
+  info.split = {.greedy = true,
+                .seeded_sampling = true,
+                .penalties = true,
+                .bias = true,
+                .constraint = true,
+                .stop_tokens = true,
+                .logprobs = true};
   info.kv_bytes_per_token = sizeof(TokenId);
   info.kv_bytes = info.kv_bytes_per_token * static_cast<std::uint64_t>(options.max_sequences) *
                   static_cast<std::uint64_t>(options.max_context_tokens);
@@ -189,7 +194,8 @@ void SimExecutor::Impl::check_integrity() const {
   kv_.check_integrity();
   for (const auto& job : jobs_) {
     if (job->running() && job->sequence->user != job->id) {
-      throw ExecutorError(text("request ", job->id, " runs on a sequence that request ", job->sequence->user, " holds"));
+      throw ExecutorError(
+          text("request ", job->id, " runs on a sequence that request ", job->sequence->user, " holds"));
     }
   }
 }
@@ -235,7 +241,7 @@ std::vector<float> SimExecutor::Impl::reference_logits(TokenSpan context) const 
 
 SimExecutor::SimExecutor(const SimOptions& options, std::shared_ptr<Clock> clock)
     : impl_(std::make_unique<Impl>(options, std::move(clock))) {}
-SimExecutor::~SimExecutor() = default;
+SimExecutor::~SimExecutor() { impl_->shutdown(); }  // while sinks may still call the whole object
 
 bool SimExecutor::step() {
   if (impl_->threaded()) {

@@ -80,16 +80,16 @@ class SimExecutor::Impl {
   mutable std::mutex mutex_;
   std::condition_variable work_;
   sim::KvStore kv_;
-  Jobs jobs_;                   ///< waiting and running, by id
-  std::vector<Event> events_;   ///< not yet delivered
+  Jobs jobs_;                  ///< waiting and running, by id
+  std::vector<Event> events_;  ///< not yet delivered
   std::function<void()> listener_;
-  ExecutorStats stats_;         ///< what is not derived from jobs_ and kv_
+  ExecutorStats stats_;  ///< what is not derived from jobs_ and kv_
   RequestId next_id_ = 1;
   bool prefilled_last_ = false;
   bool became_idle_ = false;
   bool fail_next_ = false;
   bool stopped_ = false;
-  std::mutex shutdown_;         ///< taken before mutex_
+  std::mutex shutdown_;  ///< taken before mutex_
   std::thread thread_;
 };
 

@@ -145,8 +145,7 @@ void SimExecutor::Impl::choose_token(Job& job) {
   const std::optional<FinishReason> end = job.sampler->accept(token.token);
   job.tokens.push_back(token.token);
   ++job.completion.generated_tokens;
-  events_.emplace_back(
-      [sink = job.sink, id = job.id, token = std::move(token)] { sink->on_token(id, token); });
+  events_.emplace_back([sink = job.sink, id = job.id, token = std::move(token)] { sink->on_token(id, token); });
   if (end) {
     finish(job, *end);
   } else if (job.completion.generated_tokens == request.max_new_tokens) {

@@ -16,9 +16,7 @@ constexpr std::uint64_t mix(std::uint64_t x) noexcept {
   return x ^ (x >> 31U);
 }
 
-constexpr std::uint64_t fold(std::uint64_t state, std::uint64_t value) noexcept {
-  return mix(state ^ mix(value));
-}
+constexpr std::uint64_t fold(std::uint64_t state, std::uint64_t value) noexcept { return mix(state ^ mix(value)); }
 
 /// Four uniform 16-bit numbers added up: mean 0, standard deviation 1, nearly normal (Irwin-Hall).
 float normal_like(std::uint64_t bits) noexcept {

@@ -39,12 +39,10 @@ void TokenSetConstraint::fill_mask(std::span<std::uint32_t> mask) const {
 
 void TokenSetConstraint::accept(TokenId token) {
   if (finished()) {
-    throw InvalidArgument(
-        text("the constraint ended after ", steps_, " ids and cannot accept id ", token));
+    throw InvalidArgument(text("the constraint ended after ", steps_, " ids and cannot accept id ", token));
   }
   if (!std::binary_search(allowed_.begin(), allowed_.end(), token)) {
-    throw InvalidArgument(
-        text("id ", token, " is not among the ", allowed_.size(), " ids that the constraint allows"));
+    throw InvalidArgument(text("id ", token, " is not among the ", allowed_.size(), " ids that the constraint allows"));
   }
   ++accepted_;
 }
@@ -56,8 +54,6 @@ void TokenSetConstraint::rollback(std::size_t count) {
   accepted_ -= count;
 }
 
-std::unique_ptr<Constraint> TokenSetConstraint::clone() const {
-  return std::make_unique<TokenSetConstraint>(*this);
-}
+std::unique_ptr<Constraint> TokenSetConstraint::clone() const { return std::make_unique<TokenSetConstraint>(*this); }
 
 }  // namespace poise

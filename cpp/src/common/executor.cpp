@@ -13,22 +13,21 @@ constexpr std::int32_t kMaxTopLogprobs = 20;
 void check_ids(const char* what, TokenSpan ids, std::int32_t vocab_size) {
   for (std::size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || ids[i] >= vocab_size) {
-      throw InvalidArgument(text(what, "[", i, "] is id ", ids[i], ", the vocabulary has ids 0 to ",
-                                 vocab_size - 1, "; tokenize with this model's tokenizer"));
+      throw InvalidArgument(text(what, "[", i, "] is id ", ids[i], ", the vocabulary has ids 0 to ", vocab_size - 1,
+                                 "; tokenize with this model's tokenizer"));
     }
   }
 }
 
 void check_length(const Request& request, const ExecutorInfo& info) {
   if (request.max_new_tokens < 0) {
-    throw InvalidArgument(
-        text("max_new_tokens is ", request.max_new_tokens, ", must be at least 0; 0 only prefills"));
+    throw InvalidArgument(text("max_new_tokens is ", request.max_new_tokens, ", must be at least 0; 0 only prefills"));
   }
   const auto context = static_cast<std::int64_t>(request.context.size());
   const std::int64_t needed = context + request.max_new_tokens;
   if (needed > info.max_context_tokens) {
-    throw ContextOverflow(text("the context of ", context, " tokens and ", request.max_new_tokens,
-                               " new tokens need ", needed, ", a sequence holds ", info.max_context_tokens,
+    throw ContextOverflow(text("the context of ", context, " tokens and ", request.max_new_tokens, " new tokens need ",
+                               needed, ", a sequence holds ", info.max_context_tokens,
                                "; shorten the context, lower max_new_tokens, or start the executor with "
                                "longer sequences"));
   }
@@ -58,8 +57,8 @@ void check_positions(const std::vector<Position>& positions, std::size_t context
   Position previous = -1;
   for (const Position position : positions) {
     if (position <= previous) {
-      throw InvalidArgument(text("logits.context_positions has ", position, " behind ", previous,
-                                 "; positions ascend and start at 0"));
+      throw InvalidArgument(
+          text("logits.context_positions has ", position, " behind ", previous, "; positions ascend and start at 0"));
     }
     previous = position;
   }
@@ -93,8 +92,7 @@ void validate(const Request& request, const ExecutorInfo& info) {
   check_retention(request.retention);
   check_positions(request.logits.context_positions, request.context.size());
   if (request.top_logprobs < 0 || request.top_logprobs > kMaxTopLogprobs) {
-    throw InvalidArgument(
-        text("top_logprobs is ", request.top_logprobs, ", must be in 0..", kMaxTopLogprobs));
+    throw InvalidArgument(text("top_logprobs is ", request.top_logprobs, ", must be in 0..", kMaxTopLogprobs));
   }
 }
 
