@@ -1,0 +1,1 @@
+"""The support-desk domain: seeded sessions, tool definitions, number streams and their rendering."""

@@ -1,0 +1,80 @@
+"""Makes the shipped model, one step a command: data, tokenizer, train, check, export, evaluate, heldout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BUILD = HERE / "build"
+
+
+def _data(args: argparse.Namespace) -> None:
+    from desk.render import render
+    from desk.session import make_session
+    from desk.stream import make_stream, messages_of
+
+    for index in range(args.count):
+        session = make_session(args.seed, index, args.split)
+        print(render(session.messages, session.tools))
+        print(render(messages_of(make_stream(args.seed, index, args.split))))
+
+
+def _tokenizer(args: argparse.Namespace) -> None:
+    from desk import tokenizer
+
+    trained = tokenizer.train()
+    trained.save(str(tokenizer.PATH))
+    print(f"{tokenizer.PATH.name}: {trained.get_vocab_size()} tokens")
+
+
+def _train(args: argparse.Namespace) -> None:
+    from train import train
+
+    train(args.model, args.build / args.model, args.steps, args.seconds)
+
+
+def _check(args: argparse.Namespace) -> None:
+    from quickcheck import check
+
+    print(json.dumps(check(args.model, args.build / args.model, args.sessions), indent=1))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    steps = parser.add_subparsers(required=True)
+
+    data = steps.add_parser("data", help="print generated conversations")
+    data.add_argument("--count", type=int, default=1)
+    data.add_argument("--seed", type=int, default=1)
+    data.add_argument("--split", choices=("train", "heldout"), default="train")
+    data.set_defaults(run=_data)
+
+    steps.add_parser("tokenizer", help="train tokenizer.json").set_defaults(run=_tokenizer)
+
+    def with_model(name: str, text: str) -> argparse.ArgumentParser:
+        step = steps.add_parser(name, help=text)
+        step.add_argument("--model", default="desk", help="an entry of config.py")
+        step.add_argument("--build", type=Path, default=BUILD, help="where checkpoints lie")
+        return step
+
+    train = with_model("train", "train a model into build/MODEL")
+    train.add_argument("--steps", type=int, help="override the run's number of steps")
+    train.add_argument("--seconds", type=float, help="end the schedule by wall time")
+    train.set_defaults(run=_train)
+
+    check = with_model("check", "teacher-forced check of a checkpoint in PyTorch")
+    check.add_argument("--sessions", type=int, default=200)
+    check.set_defaults(run=_check)
+    return parser
+
+
+def main() -> None:
+    """Run one step."""
+    args = _parser().parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
