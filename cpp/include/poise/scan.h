@@ -17,11 +17,15 @@
 // The draw walks best first, and not in id order, so that a kept head of the row proves the
 // outcome whenever u falls into its mass.
 //
-// Not-a-number logits and rows without an allowed finite logit throw ScanError; +infinity does too.
+// Not-a-number logits and rows without an allowed finite logit throw ScanError; +infinity does too. The row is
+// judged as it is after step 3: what a masked id's logit was does not matter. A counted or biased id outside the
+// row, and a mask of the wrong length, throw InvalidArgument; the ranges of the sampling parameters are the caller's
+// to check, once (SamplingParams::validate).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -31,6 +35,10 @@
 
 namespace poise {
 
+namespace scan_detail {
+struct HeadIndex;
+}
+
 /// How often an id occurs: input of the penalties.
 struct TokenCount {
   TokenId token = kNoToken;
@@ -38,8 +46,8 @@ struct TokenCount {
   bool in_context = true;      ///< occurs anywhere in the context (repetition penalty)
 };
 
-/// The counts of a context, as the penalties need them. O(tokens).
-/// `output_start` is the position where generated text began.
+/// The counts of a context, as the penalties need them. O(tokens * log tokens).
+/// `output_start` is the position where generated text began. Ascending by token: ReadyRow is fastest then.
 [[nodiscard]] std::vector<TokenCount> count_tokens(TokenSpan context, Position output_start);
 
 /// One row's request. Views are borrowed for the call.
@@ -114,7 +122,8 @@ class ReadyRow {
   std::vector<float> logits_;
   std::vector<TokenLogprob> head_;  ///< best first; logprob under the neutral row
   ScanStatistics stats_;
-  double tail_mass_ = 0.0;          ///< neutral probability of everything outside the head
+  /// The head's logits and the sums over the tail that the bounds need. Shared by copies.
+  std::shared_ptr<const scan_detail::HeadIndex> index_;
 };
 
 }  // namespace poise
