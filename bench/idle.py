@@ -1,8 +1,8 @@
 """How long does one decision of the idle scheduler take, and does it depend on the number of sessions?
 
-One decision is next() and the new offer of the candidate that it returned, as after one idle step. Rates and costs
-change before every decision, so that candidates are always waiting to be valued again. The time includes the Python
-binding; the garbage collector is off.
+One decision is next() and the new offer of the candidate that it returned, as after one idle step. Rates
+and costs change before every decision, so that candidates are always waiting to be valued again. The time
+includes the Python binding; the garbage collector is off.
 
     python bench/idle.py            a table
     python bench/idle.py --json     one object

@@ -6,7 +6,6 @@ import itertools
 import random
 
 import pytest
-
 from poise._core import (
     AnticipationKind,
     EntryOutcome,

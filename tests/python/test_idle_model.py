@@ -5,8 +5,6 @@ from __future__ import annotations
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-
-from tests.support.idle_naive import NaiveQueue
 from poise._core import (
     AnticipationKind,
     EntryOutcome,
@@ -15,6 +13,7 @@ from poise._core import (
     IdleOptions,
     IdleScheduler,
 )
+from tests.support.idle_naive import NaiveQueue
 
 # At most 16 sessions and 64 candidates: every call of next() then sees the newest rates and costs.
 sessions = st.integers(0, 11)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from poise._core import (
     AnticipationKind,
     EntryOutcome,
@@ -55,8 +54,8 @@ def order(scheduler: IdleScheduler, count: int) -> list[tuple[int, int]]:
         ({"prefill_tokens": 0, "decode_tokens": 4, "decoded_tokens": 3}, 0.9**4),
         # The continuation does not make the way to the decision point look worse.
         ({"prefill_tokens": 5, "decode_tokens": 16}, 2.0),
-        # The model writes 4 tokens of the guess; the request would have to prefill 14. The continuation is better
-        # than that, so its steps up to the best stopping point count.
+        # The model writes 4 tokens of the guess; the request would have to prefill 14. The continuation is
+        # better than that, so its steps up to the best stopping point count.
         (
             {"prefill_tokens": 10, "completion_tokens": 4},
             (DECODE_US + DECODE_US) / (DECODE_US + 4 * DECODE_US),
@@ -105,7 +104,7 @@ def test_a_candidate_stays_until_it_is_replaced_or_withdrawn(scheduler: IdleSche
 
 
 def test_what_was_begun_is_finished_first(scheduler: IdleScheduler) -> None:
-    left = {session: 400 for session in range(4)}
+    left = dict.fromkeys(range(4), 400)
     for session, tokens in left.items():
         scheduler.offer(candidate(session, prefill_tokens=tokens))
     finished = []

@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from tests.support.idle_workload import KINDS, Listed, Scheduled, make_workload, simulate
-
 from poise._core import FakeClock
+from tests.support.idle_workload import KINDS, Listed, Scheduled, make_workload, simulate
 
 SEEDS = [1, 2, 3]
 
@@ -20,7 +19,8 @@ def test_saves_more_than_first_come_first_served_and_than_chance(seed: int) -> N
     fifo = simulate(workload, Listed(), FakeClock())
     chance = simulate(workload, Listed(random.Random(seed)), FakeClock())
     print(
-        f"seed {seed}: saved ms scheduled {scheduled.saved_ms:.0f}, fifo {fifo.saved_ms:.0f}, chance {chance.saved_ms:.0f}"
+        f"seed {seed}: ms saved by schedule {scheduled.saved_ms:.0f}, "
+        f"in turn {fifo.saved_ms:.0f}, by chance {chance.saved_ms:.0f}"
     )
     assert fifo.saved_ms > 0
     # There is too little idle time for everything, so that the order matters.

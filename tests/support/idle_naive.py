@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from poise._core import IdleCandidate, IdleScheduler
+if TYPE_CHECKING:
+    from poise._core import IdleCandidate, IdleScheduler
 
 Lane = tuple[int, bool]  # tenant, whether it is the lane of guesses
 
@@ -78,7 +80,7 @@ class NaiveQueue:
         return sum(len(session.candidates) for session in self.sessions.values())
 
     def next(self, scheduler: IdleScheduler) -> IdleCandidate | None:
-        """Best value; then the tenant's lane, the session and the candidate served longest ago, then the oldest."""
+        """Best value; then the lane, the session and the candidate served longest ago; then the oldest."""
         best: tuple[tuple[float, ...], IdleCandidate] | None = None
         for session in self.sessions.values():
             for index, candidate in enumerate(session.candidates):

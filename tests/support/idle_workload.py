@@ -1,4 +1,4 @@
-"""A seeded world of sessions for the idle scheduler: think times, requests, entries that are used or go stale."""
+"""A seeded world of sessions for the idle scheduler: requests, and entries that are used or go stale."""
 
 from __future__ import annotations
 
