@@ -1,0 +1,64 @@
+"""One thread an engine that works out what may come next, so that no client waits for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+_LOG = logging.getLogger("poise")
+
+
+class Background:
+    """Runs jobs one after another. A job with a key that already waits replaces it."""
+
+    def __init__(self, name: str) -> None:
+        self._jobs: dict[Hashable, Callable[[], None]] = {}
+        self._changed = threading.Condition()
+        self._running = False
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, key: Hashable, job: Callable[[], None]) -> None:
+        """Has a job run soon."""
+        with self._changed:
+            if not self._closed:
+                self._jobs[key] = job
+                self._changed.notify_all()
+
+    def join(self, timeout_s: float) -> bool:
+        """Waits until nothing is left to do. Returns whether it got there."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._closed or not (self._jobs or self._running), timeout_s
+            )
+
+    def close(self) -> None:
+        """Drops what waits and ends the thread."""
+        with self._changed:
+            self._closed = True
+            self._jobs.clear()
+            self._changed.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or bool(self._jobs))
+                if self._closed:
+                    return
+                job = self._jobs.pop(next(iter(self._jobs)))
+                self._running = True
+            try:
+                job()
+            except Exception:  # noqa: BLE001 - a guess must never take sessions down
+                _LOG.exception("a guess could not be made; sessions go on without it")
+            finally:
+                with self._changed:
+                    self._running = False
+                    self._changed.notify_all()

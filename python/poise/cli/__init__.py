@@ -1,0 +1,5 @@
+"""The `poise` command."""
+
+from poise.cli.main import main
+
+__all__ = ["main"]

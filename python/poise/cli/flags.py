@@ -1,0 +1,57 @@
+"""Command-line flags derived from the fields of EngineOptions, whose defaults they show."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from poise.options import EngineOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def add_engine_flags(parser: argparse.ArgumentParser, only: Collection[str] | None = None) -> None:
+    """Adds a flag a field; `only` names the fields to offer."""
+    group = parser.add_argument_group("engine")
+    for item in fields(EngineOptions):
+        if only is not None and item.name not in only:
+            continue
+        flag = "--" + item.name.replace("_", "-")
+        choices = item.metadata["choices"] or None
+        words = item.metadata["help"]
+        extra: dict[str, Any] = {"default": argparse.SUPPRESS, "dest": item.name}
+        if isinstance(item.default, bool):
+            group.add_argument(
+                flag,
+                action=argparse.BooleanOptionalAction,
+                help=f"{words} (default: {_yes(item.default)})",
+                **extra,
+            )
+        elif isinstance(item.default, tuple):
+            group.add_argument(
+                flag,
+                nargs="*",
+                choices=choices,
+                metavar="KIND",
+                help=f"{words}: {', '.join(item.default)}",
+                **extra,
+            )
+        else:
+            kind = int if item.default is None else type(item.default)
+            shown = words if item.default is None else f"{words} (default: {item.default})"
+            metavar = None if choices else kind.__name__.upper()
+            group.add_argument(flag, type=kind, choices=choices, metavar=metavar, help=shown, **extra)
+
+
+def engine_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The fields of EngineOptions that were given on the command line."""
+    given = {
+        item.name: getattr(arguments, item.name) for item in fields(EngineOptions) if item.name in arguments
+    }
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,1 @@
+"""Looks at the machine, the build and the model."""

@@ -1,0 +1,160 @@
+"""Options. Each default stands once: in the C++ struct it configures, or here. CLI flags are derived from
+these fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from poise import _core
+from poise.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LLAMA = _core.LlamaOptions()
+_MANAGER = _core.ManagerOptions()
+_OPEN = _core.OpenOptions()
+_SAMPLING = _core.SamplingParams()
+_GATE = _core.GateOptions()
+_TURN = _core.TurnRequest()
+
+ANTICIPATIONS = ("turn", "question", "tool_result:declared", "tool_result:learned", "tool_result:model")
+LAYOUTS = ("automatic", "streams", "unified")
+
+
+def option(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:  # noqa: A002 - argparse's word
+    """A field that is also a CLI flag."""
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """How an engine uses the machine, and what it does in its idle time."""
+
+    max_sequences: int = option(_LLAMA.max_sequences, "sessions whose KV is resident at once")
+    context_tokens: int = option(_LLAMA.context_tokens, "longest context; 0 = the model's own, at most 8192")
+    threads: int = option(_LLAMA.threads, "CPU threads; 0 = physical cores")
+    batch_tokens: int = option(_LLAMA.batch_tokens, "prefill tokens of one pass")
+    gpu_layers: int = option(_LLAMA.gpu_layers, "layers on the GPU; -1 = all")
+    layout: str = option("automatic", "how KV is laid out", LAYOUTS)
+    max_idle_step_ms: float = option(_LLAMA.max_idle_step_ms, "longest that a request may wait for idle work")
+    park_bytes: int = option(_LLAMA.park_bytes, "host memory for sessions whose KV is not resident")
+    max_kv_bytes: int = option(_LLAMA.max_kv_bytes, "refuse a larger KV cache; 0 = what is free")
+    max_sessions: int = option(_MANAGER.max_sessions, "open sessions")
+    preposition: bool = option(_MANAGER.preposition, "spend idle time on what may come next")
+    idle_time_share: float = option(
+        _MANAGER.idle.max_time_share, "share of idle time that may be spent, up to 1"
+    )
+    continuation_tokens: int = option(_OPEN.continuation_tokens, "answer tokens decoded ahead behind a guess")
+    anticipate: tuple[str, ...] = option(ANTICIPATIONS, "what is guessed without being asked", ANTICIPATIONS)
+    max_tool_guesses: int = option(4, "likely results prepared for a pending tool call")
+    model_guess_tokens: int = option(64, "longest tool result that the model is asked to guess")
+    history: Literal["generated", "rendered"] = option(
+        "generated",
+        "keep answers as generated, or as the template would render them",
+        ("generated", "rendered"),
+    )
+    seed: int | None = option(
+        _MANAGER.seed, "session ids and fresh sampling seeds; default: the system's randomness"
+    )
+
+    def __post_init__(self) -> None:
+        unknown = set(self.anticipate) - set(ANTICIPATIONS)
+        if unknown:
+            raise InvalidArgument(
+                f"anticipate: {sorted(unknown)} is unknown; choose from {list(ANTICIPATIONS)}"
+            )
+        for item in fields(self):
+            choices = item.metadata["choices"]
+            if choices and isinstance(item.default, str) and getattr(self, item.name) not in choices:
+                raise InvalidArgument(
+                    f"{item.name}: {getattr(self, item.name)!r} is unknown; choose from {list(choices)}"
+                )
+
+    def llama(self, model_path: str, progress: Any = None) -> _core.LlamaOptions:
+        """What the embedded executor is started with."""
+        return _core.LlamaOptions(
+            model_path=model_path,
+            max_sequences=self.max_sequences,
+            context_tokens=self.context_tokens,
+            threads=self.threads,
+            batch_tokens=self.batch_tokens,
+            gpu_layers=self.gpu_layers,
+            layout=getattr(_core.KvLayout, self.layout),
+            max_idle_step_ms=self.max_idle_step_ms,
+            park_bytes=self.park_bytes,
+            max_kv_bytes=self.max_kv_bytes,
+            progress=progress,
+        )
+
+    def manager(self) -> _core.ManagerOptions:
+        """What the session manager is started with."""
+        return _core.ManagerOptions(
+            max_sessions=self.max_sessions,
+            preposition=self.preposition,
+            idle=_core.IdleOptions(max_time_share=self.idle_time_share),
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How tokens are chosen. Temperature 0 is greedy."""
+
+    temperature: float = _SAMPLING.temperature
+    top_k: int = _SAMPLING.top_k
+    top_p: float = _SAMPLING.top_p
+    min_p: float = _SAMPLING.min_p
+    repetition_penalty: float = _SAMPLING.repetition_penalty
+    presence_penalty: float = _SAMPLING.presence_penalty
+    frequency_penalty: float = _SAMPLING.frequency_penalty
+    bias: Mapping[int, float] = field(default_factory=dict)
+    seed: int | None = _SAMPLING.seed
+
+    def core(self) -> _core.SamplingParams:
+        """The parameters as the core takes them."""
+        return _core.SamplingParams(
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            bias=[_core.LogitBias(token=token, bias=bias) for token, bias in self.bias.items()],
+            seed=self.seed,
+        )
+
+
+GREEDY = Sampling(temperature=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """May answer from a ready distribution without a decode: lossy, and always labelled.
+
+    `answers` are texts or token ids, at least two; the gate fires when the logit gap between the
+    best two of them reaches `gap_threshold`.
+    """
+
+    answers: tuple[str | int, ...]
+    gap_threshold: float = _GATE.gap_threshold
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Something that is asked again and again over a session's log, and commits nothing."""
+
+    content: str | tuple[int, ...]
+    name: str = ""
+    max_new_tokens: int = _TURN.max_new_tokens
+    gate: Gate | None = None
+
+    @property
+    def label(self) -> str:
+        """How the question is called in events and in ask()."""
+        return self.name or (self.content if isinstance(self.content, str) else "question")
+
+
+MAX_NEW_TOKENS: int = _TURN.max_new_tokens

@@ -1,0 +1,492 @@
+"""A session: its messages and token log stay alive between turns, and its next turn is prepared in idle
+time."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from poise import _core, anticipate
+from poise.answer import AnswerReader
+from poise.anticipate import Guess, ToolGuess
+from poise.errors import Conflict, ContextOverflow, InvalidArgument, NotFound, ResourceExhausted
+from poise.options import MAX_NEW_TOKENS, Gate, Question, Sampling
+from poise.text.messages import Message, is_ids, result_text, to_messages, tool_message
+from poise.text.model import common
+from poise.turn import Turn
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from poise.engine import Engine
+    from poise.events import ToolCall
+    from poise.text.conversation import Conversation, Plan
+
+Content: TypeAlias = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | Sequence[int]
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What became of an append. `queued`: a durable turn runs, it joins behind it. `held`: it joins with
+    the next turn, because the template must rewrite what stands before it."""
+
+    data_version: int
+    queued: bool = False
+    held: bool = False
+    advanced_entries: int = 0
+
+
+@dataclass
+class _Request:
+    """A turn that was sent: what must be committed when it ends."""
+
+    ids: list[int]
+    plan: Plan | None
+    calls: tuple[ToolCall, ...]  # that waited for a result before it
+
+
+class Session:
+    """Made by Engine.open_session. Thread-safe; one durable turn at a time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        session_id: str,
+        tenant: str,
+        conversation: Conversation | None,
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        questions: Iterable[Question] = (),
+        sampling: Sampling,
+    ) -> None:
+        self.id = session_id
+        self.tenant = tenant
+        self.sampling = sampling
+        self._engine = engine
+        self._manager = engine.manager
+        self._conversation = conversation
+        self._tools = list(tools)
+        self._questions = {question.label: question for question in questions}
+        self._declared: dict[str, list[str]] = {}
+        self._calls: tuple[ToolCall, ...] = ()  # of the newest answer, not answered yet
+        self._minted = itertools.count()
+        self._turn: Turn | None = None  # the durable one that has not ended
+        self._queued: list[Message] = []
+        self._standing: dict[int, Guess] = {}  # persistent anticipations, by id
+        self._changes = 0  # counts what makes older guesses wrong
+        self._closed = False
+        self._lock = threading.RLock()
+        for tool in tools:
+            if "x-results" in tool:
+                self.declare_results(tool["function"]["name"], tool["x-results"])
+
+    # --- asking and telling
+
+    def turn(
+        self,
+        content: Content | None = None,
+        *,
+        results: Any = None,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        sampling: Sampling | None = None,
+        stop: str | Sequence[str] = (),
+        stop_tokens: Sequence[int] = (),
+        durable: bool = True,
+        gate: Gate | None = None,
+        constraint: _core.Constraint | None = None,
+        keep_partial: bool = False,
+        use_entries: bool = True,
+    ) -> Turn:
+        """Asks for an answer to text, messages or token ids; to `results` of the pending tool calls (one
+        each, in order); or, with nothing given, to what was appended.
+
+        Raises before anything is changed: Conflict while another durable turn runs, ContextOverflow,
+        InvalidArgument, NotFound.
+        """
+        with self._lock:
+            self._settle()
+            ids, messages = self._read(content, results)
+            plan = None if ids is not None else self._plan(messages)
+            tokens = ids if plan is None else plan.ids
+            request = _core.TurnRequest(
+                tokens=tokens,
+                messages=_spans(plan),
+                rebase_to=plan.rebase_to if plan else None,
+                durable=durable,
+                max_new_tokens=max_new_tokens,
+                sampling=(sampling or self.sampling).core(),
+                stop_tokens=list(stop_tokens),
+                constraint=constraint,
+                gate=None if gate is None else self._gate(gate, plan),
+                keep_partial=keep_partial,
+                use_entries=use_entries,
+            )
+            stream = self._manager.turn(self.id, request)
+            sent = _Request(list(tokens or ()), plan, self._calls)
+            reader = AnswerReader(
+                self._engine.text,
+                (stop,) if isinstance(stop, str) else stop,
+                bool(self._tools),
+                lambda: f"call{next(self._minted):05d}",
+            )
+            turn = Turn(stream, reader, lambda end, answer: self._finish(sent, durable, end, answer))
+            if durable:
+                self._turn = turn
+                self._learn(messages)
+            return turn
+
+    def append(self, content: Content | None = None, *, results: Any = None) -> Appended:
+        """Adds text, messages, tool results or token ids to the log without asking anything."""
+        with self._lock:
+            self._settle()
+            ids, messages = self._read(content, results)
+            if ids is not None:
+                return self._append_ids(ids)
+            if not messages or not any(
+                message["content"] or message.get("tool_calls") for message in messages
+            ):
+                raise InvalidArgument(
+                    "an append needs content: text, messages, tool results or at least one token id"
+                )
+            if self._turn is not None:
+                self._queued += messages
+                return Appended(self.data_version, queued=True)
+            appended = self._append(messages)
+            self._learn(messages)
+            return appended
+
+    def ask(self, question: str | Question | Sequence[int], **overrides: Any) -> Turn:
+        """Asks over the log and commits nothing. A registered question may be named by its label."""
+        if isinstance(question, str):
+            question = self._questions.get(question, Question(content=question))
+        elif not isinstance(question, Question):
+            question = Question(content=tuple(question))
+        content: Content = question.content
+        defaults = {"max_new_tokens": question.max_new_tokens, "gate": question.gate}
+        return self.turn(content, durable=False, **{**defaults, **overrides})
+
+    # --- saying what may come
+
+    def register_question(self, question: str | Question) -> str:
+        """Has the answer prepared after every change of the log. Returns the label for ask()."""
+        if isinstance(question, str):
+            question = Question(content=question)
+        with self._lock:
+            self._questions[question.label] = question
+        self.prepare()
+        return question.label
+
+    def declare_results(self, tool: str, results: Iterable[Any]) -> None:
+        """Tells what a tool may return: text, or JSON values. Likeliest first."""
+        with self._lock:
+            self._declared[tool] = [result_text(result) for result in results]
+        if self._calls:
+            self.prepare()
+
+    def anticipate(
+        self,
+        content: Content,
+        *,
+        kind: str = "hint",
+        weight: float = 1.0,
+        decides: bool = True,
+        label: str = "",
+    ) -> int:
+        """Declares a guess at the next request. `kind`: hint, or partial for text that is still being typed
+        (only its beginning is prepared). Returns an id for retract()."""
+        with self._lock:
+            self._settle()
+            ids, messages = self._read(content, None)
+            if ids is None:
+                plan = self._plan(messages)
+                if plan.rebase_to is not None:
+                    raise InvalidArgument(
+                        "the chat template rewrites the log here, so the guess cannot follow it"
+                    )
+                ids = plan.ids
+                if kind == "partial":
+                    assert self._conversation is not None
+                    ids, decides = list(anticipate.beginning(self._conversation, messages)), False
+            guess = Guess(kind, "client", tuple(ids), label, decides=decides, weight=weight)
+            return self._manager.anticipate(self.id, guess.core())
+
+    def retract(self, anticipation: int) -> None:
+        """Takes a guess back; unknown ids are ignored."""
+        self._manager.retract(self.id, anticipation)
+
+    # --- the session itself
+
+    @property
+    def state(self) -> _core.SessionState:
+        """Log, versions and entries, as the core has them."""
+        return self._manager.state(self.id)
+
+    @property
+    def data_version(self) -> int:
+        """Counts the commits to the log."""
+        return self.state.data_version
+
+    @property
+    def messages(self) -> list[Message]:
+        """The conversation so far; answers as they were generated."""
+        with self._lock:
+            return (
+                []
+                if self._conversation is None
+                else [turned.message for turned in self._conversation.messages]
+            )
+
+    @property
+    def pending_calls(self) -> tuple[ToolCall, ...]:
+        """Tool calls of the newest answer that have no result yet."""
+        return self._calls
+
+    def fork(self) -> Session:
+        """A session of the same tenant that goes on from here on its own."""
+        with self._lock:
+            self._settle()
+            if self._turn is not None:
+                raise Conflict(
+                    f"session {self.id} has a durable turn running; fork it when the turn has ended"
+                )
+            forked = Session(
+                self._engine,
+                self._manager.fork(self.id),
+                self.tenant,
+                self._conversation and self._conversation.copy(),
+                tools=self._tools,
+                questions=self._questions.values(),
+                sampling=self.sampling,
+            )
+            forked._declared = dict(self._declared)
+            forked._calls = self._calls
+        forked.prepare()
+        return forked
+
+    def close(self) -> None:
+        """Frees everything that the session holds. Closing twice is fine."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._manager.close(self.id)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._engine.closed:
+            self.close()
+
+    # --- inside
+
+    def _read(self, content: Content | None, results: Any) -> tuple[list[int] | None, list[Message]]:
+        """Either ids or messages."""
+        if results is not None:
+            extra = [] if content is None else to_messages(content)  # type: ignore[arg-type]
+            return None, [*self._tool_messages(results), *extra]
+        if content is None:
+            return None, []
+        if is_ids(content):
+            return list(content), []  # type: ignore[arg-type]
+        if not content:
+            raise InvalidArgument(
+                "a request needs content: text, messages, tool results or at least one token id"
+            )
+        return None, to_messages(content)  # type: ignore[arg-type]
+
+    def _tool_messages(self, results: Any) -> list[Message]:
+        if not self._calls:
+            raise InvalidArgument("there is no tool call waiting for a result")
+        several = isinstance(results, (list, tuple)) and (len(self._calls) > 1 or len(results) == 1)
+        given = list(results) if several else [results]
+        if len(given) != len(self._calls):
+            raise InvalidArgument(f"{len(self._calls)} tool calls wait for results, {len(given)} were given")
+        return [
+            tool_message(call.name, result, call.id) for call, result in zip(self._calls, given, strict=True)
+        ]
+
+    def _plan(self, messages: Sequence[Message]) -> Plan:
+        if self._conversation is None:
+            raise InvalidArgument("this engine has no tokenizer: pass token ids")
+        plan = self._conversation.plan(messages, prompt=True)
+        if not plan.ids:
+            raise InvalidArgument("the request adds nothing to the session: pass text, messages or token ids")
+        return plan
+
+    def _append_ids(self, ids: list[int]) -> Appended:
+        appended = self._manager.append(self.id, ids)
+        if self._conversation is not None:
+            self._conversation.commit_ids(len(ids))
+        self._changed()
+        return Appended(
+            appended.data_version, queued=appended.queued, advanced_entries=appended.advanced_entries
+        )
+
+    def _append(self, messages: list[Message]) -> Appended:
+        if self._conversation is None:
+            raise InvalidArgument("this engine has no tokenizer: pass token ids")
+        plan = self._conversation.plan_append(messages)
+        if plan is None:
+            self._conversation.hold(messages)
+            self._changed()
+            return Appended(self.data_version, held=True)
+        appended = self._manager.append(self.id, plan.ids, _spans(plan))
+        self._conversation.commit(plan)
+        self._changed()
+        return Appended(appended.data_version, advanced_entries=appended.advanced_entries)
+
+    def _gate(self, gate: Gate, plan: Plan | None) -> _core.GateOptions:
+        answers: list[int] = []
+        for answer in gate.answers:
+            token = answer if isinstance(answer, int) else self._first_token(answer, plan)
+            if token in answers:
+                raise InvalidArgument(f"gate: the answers {list(gate.answers)} begin with the same token")
+            answers.append(token)
+        return _core.GateOptions(gap_threshold=gate.gap_threshold, answer_set=answers)
+
+    def _first_token(self, answer: str, plan: Plan | None) -> int:
+        """The token with which an answer begins behind the request."""
+        if self._engine.text is None:
+            raise InvalidArgument("this engine has no tokenizer: give the gate's answers as token ids")
+        tokenizer = self._engine.text.tokenizer
+        tail = plan.text[plan.boundaries[-1][0] if plan.boundaries else 0 :] if plan else ""
+        header = tokenizer.encode(tail).ids
+        whole = tokenizer.encode(tail + tokenizer.special.protect(answer)).ids
+        shared = common(header, whole)
+        if shared < len(header) or shared == len(whole):  # the answer would melt into the header
+            whole, shared = tokenizer.plain(answer), 0
+        if not whole:
+            raise InvalidArgument("gate: an answer must not be empty")
+        return whole[shared]
+
+    def _settle(self) -> None:
+        """Takes in what has arrived of a turn that nobody has read to its end."""
+        if self._turn is not None:
+            self._turn.pump()
+
+    def _finish(self, sent: _Request, durable: bool, end: _core.TurnEnd, answer: AnswerReader) -> None:
+        with self._lock:
+            if durable:
+                self._turn = None
+                if end.reason.name not in ("error", "cancelled") or (
+                    end.reason.name == "cancelled" and end.answer
+                ):
+                    self._commit(sent, end, answer)
+                else:
+                    self._calls = sent.calls
+                queued, self._queued = self._queued, []
+                if queued and not self._closed:
+                    self._append(queued)
+            self._changed()
+
+    def _commit(self, sent: _Request, end: _core.TurnEnd, answer: AnswerReader) -> None:
+        self._calls = tuple(answer.calls)
+        if self._conversation is None:
+            return
+        if sent.plan is None:
+            self._conversation.commit_ids(len(sent.ids) + len(end.answer))
+        else:
+            self._conversation.commit(sent.plan)
+            self._conversation.commit_answer(end.answer, answer.message())
+
+    def _learn(self, messages: Sequence[Message]) -> None:
+        """Remembers what tools returned, and that the calls are answered."""
+        calls = {call.id: call for call in self._calls}
+        waiting = list(self._calls)
+        for message in messages:
+            if message["role"] != "tool" or not waiting:
+                continue
+            call = calls.get(message.get("tool_call_id", ""), waiting[0])
+            if call in waiting:
+                waiting.remove(call)
+            self._engine.memory.record(self.tenant, call.name, call.arguments, message["content"])
+        self._calls = tuple(waiting)
+
+    # --- guesses
+
+    def _changed(self) -> None:
+        self._changes += 1
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Has the guesses made anew, in the background. Happens by itself after every change."""
+        if self._engine.options.preposition and not self._closed:
+            self._engine.background.submit(self.id, self._anticipate)
+
+    def _anticipate(self) -> None:
+        """Works out what may come next and declares it; on the engine's background thread."""
+        with self._lock:
+            if self._closed or self._turn is not None:
+                return
+            changes = self._changes
+            conversation = self._conversation and self._conversation.copy()
+            calls, questions = self._calls, list(self._questions.values())
+        guesses = list(self._guesses(conversation, calls, questions))
+        with self._lock:
+            if self._closed or changes != self._changes:
+                return  # a newer job is on its way
+            try:
+                self._declare(guesses)
+            except NotFound:
+                return
+
+    def _guesses(
+        self, conversation: Conversation | None, calls: Sequence[ToolCall], questions: Sequence[Question]
+    ) -> Iterable[Guess]:
+        enabled = self._engine.options.anticipate
+        if conversation is not None and conversation.model.template is not None:
+            if "turn" in enabled:
+                yield from anticipate.framing(conversation)
+            if calls and any(name.startswith("tool_result") for name in enabled):
+                tokens = self._engine.options.model_guess_tokens if "tool_result:model" in enabled else 0
+                yield from anticipate.tool_results(conversation, calls, self._likely, model_tokens=tokens)
+        if "question" in enabled:
+            for question in questions:
+                yield from anticipate.question(conversation, question)
+
+    def _declare(self, guesses: list[Guess]) -> None:
+        for known, guess in list(self._standing.items()):
+            if guess not in guesses:
+                self._manager.retract(self.id, known)
+                del self._standing[known]
+        standing = set(self._standing.values())
+        for guess in guesses:
+            if guess in standing:
+                continue
+            try:
+                made = self._manager.anticipate(self.id, guess.core())
+            except (ContextOverflow, ResourceExhausted):
+                continue  # it does not fit: the turn that it would prepare may still
+            if guess.persistent:
+                self._standing[made] = guess
+
+    def _likely(self, call: ToolCall) -> list[ToolGuess]:
+        """What a pending call may return: what was declared shares the belief that what was learned
+        leaves."""
+        enabled, limit = self._engine.options.anticipate, self._engine.options.max_tool_guesses
+        beliefs: dict[str, float] = {}
+        if "tool_result:learned" in enabled:
+            beliefs.update(self._engine.memory.likely(self.tenant, call.name, call.arguments, limit))
+        declared = self._declared.get(call.name, []) if "tool_result:declared" in enabled else []
+        left = max(0.0, 1.0 - sum(beliefs.values()))
+        for result in declared:
+            beliefs[result] = beliefs.get(result, 0.0) + left / len(declared)
+        best = sorted(beliefs, key=lambda result: -beliefs[result])[:limit]
+        return [
+            ToolGuess(result, "declared" if result in declared else "learned", min(1.0, beliefs[result]))
+            for result in best
+        ]
+
+
+def _spans(plan: Plan | None) -> list[_core.MessageSpan]:
+    if plan is None:
+        return []
+    return [
+        _core.MessageSpan(role=span.role, digest=span.digest, begin=span.begin, end=span.end)
+        for span in plan.spans
+    ]

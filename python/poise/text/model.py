@@ -1,0 +1,79 @@
+"""The text side of one model file: tokenizer, chat template, and how the two meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from poise.text.template import CHATML, ChatTemplate
+from poise.text.tokenizer import Tokenizer, Vocab
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from poise.text.messages import Message
+
+
+@dataclass(frozen=True)
+class RenderContext:
+    """What a template sees besides the messages; the same for a session's whole life."""
+
+    tools: Sequence[Mapping[str, Any]] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    now: datetime = field(default_factory=datetime.now)
+
+
+class TextModel:
+    """Shared by all sessions of an engine. Thread-safe."""
+
+    def __init__(self, vocab: Vocab, template: str | None = None) -> None:
+        """`template` replaces the model file's own. A file without one gets ChatML if it has ChatML's
+        tokens, or none."""
+        self.tokenizer = Tokenizer(vocab)
+        source = template or vocab.chat_template()
+        if not source and "<|im_start|>" in self.tokenizer.special.ids:
+            source = CHATML
+        special = self.tokenizer.special_text
+        self.template = (
+            ChatTemplate(source, bos_token=special(vocab.bos), eos_token=special(vocab.eos))
+            if source
+            else None
+        )
+
+    def render(self, messages: Sequence[Message], context: RenderContext, *, prompt: bool) -> str:
+        """Marked text of a conversation; `prompt` adds the assistant's header. Without a template: the
+        contents."""
+        protect = self.tokenizer.special.protect_all
+        if self.template is None:
+            return "".join(protect(message["content"]) for message in messages)
+        return self.template.render(
+            protect(messages),
+            tools=protect(
+                [{key: tool[key] for key in tool if not key.startswith("x-")} for tool in context.tools]
+            ),
+            add_generation_prompt=prompt,
+            now=context.now,
+            arguments=context.arguments,
+        )
+
+    def stable_ids(self, marked: str, *, at_start: bool = False) -> list[int]:
+        """The ids of marked text that no continuation of it can change, tried on continuations of each
+        kind."""
+        stable: list[int] | None = None
+        for continuation in ("a", " a", "\n\na", "0", ".", '{"', "\u00e9", "\u4e2d"):
+            ids = self.tokenizer.encode(marked + continuation, at_start=at_start).ids
+            stable = ids if stable is None else ids[: common(stable, ids)]
+        return stable or []
+
+
+def common(a: Sequence[Any], b: Sequence[Any]) -> int:
+    """Length of the longest common prefix, found by halving: comparing slices is faster than items."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
