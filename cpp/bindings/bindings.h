@@ -27,6 +27,7 @@ namespace py = pybind11;
 
 void bind_errors(py::module_& module);
 void bind_sampling(py::module_& module);
+void bind_scan(py::module_& module);
 void bind_constraint(py::module_& module);
 void bind_request(py::module_& module);
 void bind_results(py::module_& module);

@@ -9,7 +9,7 @@ PYBIND11_MODULE(_core, m) {
   bind_errors(m);
   bind_clock(m);
   bind_sampling(m);
-  // here: bind_scan(m), whose ScanStatistics and TokenLogprob the results need
+  bind_scan(m);
   bind_constraint(m);
   bind_request(m);
   bind_results(m);
@@ -19,6 +19,11 @@ PYBIND11_MODULE(_core, m) {
   bind_sim_executor(m);
   bind_session_enums(m);
   bind_idle(m);
+  bind_session_types(m);
+  bind_journal(m);
+  bind_counters(m);
+  bind_turn_stream(m);
+  bind_session_manager(m);
 #ifdef POISE_HAS_LLAMA
   bind_llama_executor(m);
 #endif
