@@ -44,13 +44,13 @@ void check(std::span<const float> logits, const ScanRequest& request) {
     throw ScanError("the row has no logits");
   }
   if (logits.size() > static_cast<std::size_t>(std::numeric_limits<TokenId>::max())) {
-    throw InvalidArgument(text("the row has ", logits.size(), " logits, token ids end at ",
-                               std::numeric_limits<TokenId>::max()));
+    throw InvalidArgument(
+        text("the row has ", logits.size(), " logits, token ids end at ", std::numeric_limits<TokenId>::max()));
   }
   const std::size_t words = mask_words(static_cast<std::int32_t>(logits.size()));
   if (!request.mask.empty() && request.mask.size() != words) {
-    throw InvalidArgument(text("the mask has ", request.mask.size(), " words, a row of ", logits.size(),
-                               " logits needs ", words));
+    throw InvalidArgument(
+        text("the mask has ", request.mask.size(), " words, a row of ", logits.size(), " logits needs ", words));
   }
   if (request.params->has_penalties()) {
     for (const TokenCount& count : request.counts) {
@@ -85,8 +85,7 @@ std::size_t count_allowed(std::span<const std::uint32_t> mask, std::size_t vocab
   return count;
 }
 
-void list_ids(std::span<const std::uint32_t> mask, std::size_t vocab_size, bool wanted,
-              std::vector<TokenId>& out) {
+void list_ids(std::span<const std::uint32_t> mask, std::size_t vocab_size, bool wanted, std::vector<TokenId>& out) {
   for (std::size_t word = 0; word < mask.size(); ++word) {
     std::uint32_t bits = wanted ? mask[word] : ~mask[word];
     for (; bits != 0; bits &= bits - 1) {
@@ -104,8 +103,7 @@ void list_edits(std::span<const float> logits, const ScanRequest& request, std::
   thread_local std::vector<LogitBias> bias_copy;
   thread_local std::vector<TokenId> forbidden;
   const SamplingParams& params = *request.params;
-  const auto counts =
-      ascending(params.has_penalties() ? request.counts : std::span<const TokenCount>{}, count_copy);
+  const auto counts = ascending(params.has_penalties() ? request.counts : std::span<const TokenCount>{}, count_copy);
   const auto bias = ascending(std::span<const LogitBias>(params.bias), bias_copy);
   forbidden.clear();
   list_ids(request.mask, logits.size(), false, forbidden);
@@ -116,8 +114,7 @@ void list_edits(std::span<const float> logits, const ScanRequest& request, std::
   std::size_t b = 0;
   std::size_t f = 0;
   for (;;) {
-    const TokenId token = std::min({c < counts.size() ? counts[c].token : kEnd,
-                                    b < bias.size() ? bias[b].token : kEnd,
+    const TokenId token = std::min({c < counts.size() ? counts[c].token : kEnd, b < bias.size() ? bias[b].token : kEnd,
                                     f < forbidden.size() ? forbidden[f] : kEnd});
     if (token == kEnd) {
       return;

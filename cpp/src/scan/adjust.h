@@ -27,8 +27,7 @@ void check(std::span<const float> logits, const ScanRequest& request);
 [[nodiscard]] std::size_t count_allowed(std::span<const std::uint32_t> mask, std::size_t vocab_size) noexcept;
 
 /// The ids whose bit equals `wanted`, ascending, appended to `out`.
-void list_ids(std::span<const std::uint32_t> mask, std::size_t vocab_size, bool wanted,
-              std::vector<TokenId>& out);
+void list_ids(std::span<const std::uint32_t> mask, std::size_t vocab_size, bool wanted, std::vector<TokenId>& out);
 
 /// One id whose logit a request changes.
 struct Edit {

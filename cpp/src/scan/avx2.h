@@ -70,8 +70,7 @@ struct Avx2 {
   static Doubles add(Doubles a, Doubles b) { return {_mm256_add_pd(a.lo, b.lo), _mm256_add_pd(a.hi, b.hi)}; }
   /// Lane i of the result is lane i plus lane i + 8, in double.
   static Doubles widen(Floats a) {
-    return {_mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(a.lo)),
-                          _mm256_cvtps_pd(_mm256_castps256_ps128(a.hi))),
+    return {_mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(a.lo)), _mm256_cvtps_pd(_mm256_castps256_ps128(a.hi))),
             _mm256_add_pd(_mm256_cvtps_pd(_mm256_extractf128_ps(a.lo, 1)),
                           _mm256_cvtps_pd(_mm256_extractf128_ps(a.hi, 1)))};
   }
@@ -79,23 +78,19 @@ struct Avx2 {
     _mm256_storeu_pd(p, a.lo);
     _mm256_storeu_pd(p + 4, a.hi);
   }
-  static std::size_t popcount(std::uint64_t word) {
-    return static_cast<std::size_t>(__builtin_popcountll(word));
-  }
+  static std::size_t popcount(std::uint64_t word) { return static_cast<std::size_t>(__builtin_popcountll(word)); }
 
  private:
   static __m256 scale(__m256 a, __m256 n) {
-    return _mm256_castsi256_ps(
-        _mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(n), 23)));
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), _mm256_slli_epi32(_mm256_castps_si256(n), 23)));
   }
   static std::uint32_t bits(__m256 lo, __m256 hi) {
-    return static_cast<std::uint32_t>(_mm256_movemask_ps(lo)) |
-           static_cast<std::uint32_t>(_mm256_movemask_ps(hi)) << 8U;
+    return static_cast<std::uint32_t>(_mm256_movemask_ps(lo)) | static_cast<std::uint32_t>(_mm256_movemask_ps(hi))
+                                                                    << 8U;
   }
   static __m256 select(std::uint32_t set, __m256 a, __m256 b) {
     const __m256i lane_bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
-    const __m256i chosen =
-        _mm256_and_si256(_mm256_set1_epi32(static_cast<std::int32_t>(set & 0xFFU)), lane_bit);
+    const __m256i chosen = _mm256_and_si256(_mm256_set1_epi32(static_cast<std::int32_t>(set & 0xFFU)), lane_bit);
     return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(_mm256_cmpeq_epi32(chosen, lane_bit)));
   }
 };

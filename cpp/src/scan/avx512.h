@@ -26,16 +26,13 @@ struct Avx512 {
   static float max_lane(Floats a) { return _mm512_reduce_max_ps(a); }
   /// Adds the bits of `n` from bit 23 on: a * 2^k where the low bits of `n` hold k.
   static Floats scale(Floats a, Floats n) {
-    return _mm512_castsi512_ps(
-        _mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(n), 23)));
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(_mm512_castps_si512(n), 23)));
   }
   static Ints truncate(Floats a) { return _mm512_cvttps_epi32(a); }
   static void store(std::int32_t* p, Ints a) { _mm512_storeu_si512(p, a); }
   static std::uint32_t at_least(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
   static std::uint32_t equal(Floats a, Floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
-  static std::uint32_t equal(Ints a, std::int32_t b) {
-    return _mm512_cmpeq_epi32_mask(a, _mm512_set1_epi32(b));
-  }
+  static std::uint32_t equal(Ints a, std::int32_t b) { return _mm512_cmpeq_epi32_mask(a, _mm512_set1_epi32(b)); }
   /// a where the bit is set, b elsewhere.
   static Floats select(std::uint32_t set, Floats a, Floats b) {
     return _mm512_mask_blend_ps(static_cast<__mmask16>(set & 0xFFFFU), b, a);
@@ -45,13 +42,10 @@ struct Avx512 {
   static Doubles add(Doubles a, Doubles b) { return _mm512_add_pd(a, b); }
   /// Lane i of the result is lane i plus lane i + 8, in double.
   static Doubles widen(Floats a) {
-    return _mm512_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(a)),
-                         _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)));
+    return _mm512_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(a)), _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)));
   }
   static void store(double* p, Doubles a) { _mm512_storeu_pd(p, a); }
-  static std::size_t popcount(std::uint64_t word) {
-    return static_cast<std::size_t>(__builtin_popcountll(word));
-  }
+  static std::size_t popcount(std::uint64_t word) { return static_cast<std::size_t>(__builtin_popcountll(word)); }
 };
 
 }  // namespace

@@ -74,8 +74,8 @@ class Walk {
 
   [[nodiscard]] Kept min_p(Kept kept, double p) const {
     const auto& best = prefix_.best;
-    const auto end = std::partition_point(best.begin(), best.end(),
-                                          [&](const Candidate& c) { return prefix_.weigh(c) >= p; });
+    const auto end =
+        std::partition_point(best.begin(), best.end(), [&](const Candidate& c) { return prefix_.weigh(c) >= p; });
     if (p <= 0.0 || (end == best.end() && prefix_.complete)) {
       return kept;
     }

@@ -30,9 +30,9 @@ Candidate draw(const Row& row, const RowSums& sums, const ScanRequest& request, 
       return *chosen;
     }
   } else {
-    const double mass =
-        temperature == 1.0 ? sums.mass
-                           : kernels().mass(row.values, row.size, sums.max, static_cast<float>(1.0 / temperature));
+    const double mass = temperature == 1.0
+                            ? sums.mass
+                            : kernels().mass(row.values, row.size, sums.max, static_cast<float>(1.0 / temperature));
     prefix.total = {mass, mass};
     for (const std::size_t size : kListSizes) {
       select_best(row, size, memory);
@@ -61,9 +61,8 @@ ScanResult scan_row(const Row& row, const ScanRequest& request, Scratch& memory)
   ScanResult out;
   out.stats = measured.stats;
   const Candidate best{measured.stats.top1_logit, measured.stats.top1};
-  const Candidate chosen = request.params->greedy() || request.params->top_k == 1
-                               ? best
-                               : draw(row, measured.sums, request, memory);
+  const Candidate chosen =
+      request.params->greedy() || request.params->top_k == 1 ? best : draw(row, measured.sums, request, memory);
   out.token = chosen.token;
   out.logprob = log_probability(chosen.logit, best.logit, measured.sums.mass);
   return out;

@@ -108,8 +108,7 @@ bool answer(const HeadIndex& index, const ScanStatistics& stats, const ScanReque
   return chosen.has_value();
 }
 
-bool answer_edited(const HeadIndex& index, std::span<const float> logits, const ScanRequest& request,
-                   ScanResult& out) {
+bool answer_edited(const HeadIndex& index, std::span<const float> logits, const ScanRequest& request, ScanResult& out) {
   thread_local std::vector<Edit> edits;
   thread_local EditedHead head;
   thread_local std::vector<float> listed_logits;

@@ -32,7 +32,7 @@ struct EditedHead {
                           ScanResult& out);
 
 /// Answers a request with edits from the head. False, if the head does not prove it.
-[[nodiscard]] bool answer_edited(const HeadIndex& index, std::span<const float> logits,
-                                 const ScanRequest& request, ScanResult& out);
+[[nodiscard]] bool answer_edited(const HeadIndex& index, std::span<const float> logits, const ScanRequest& request,
+                                 ScanResult& out);
 
 }  // namespace poise::scan_detail

@@ -16,9 +16,7 @@ inline constexpr std::size_t kBlock = 1024;
 inline constexpr std::size_t kBins = 2048;
 inline constexpr float kBinsPerNat = 64.0F;
 
-[[nodiscard]] constexpr std::size_t block_count(std::size_t size) noexcept {
-  return (size + kBlock - 1) / kBlock;
-}
+[[nodiscard]] constexpr std::size_t block_count(std::size_t size) noexcept { return (size + kBlock - 1) / kBlock; }
 
 /// What one pass over a row adds up. Sums are relative to `max`; -infinity adds nothing that counts.
 struct RowSums {
@@ -48,8 +46,8 @@ struct Kernels {
   void (*histogram)(const float* row, std::size_t size, float max, float inverse_temperature, double* mass,
                     std::uint32_t* counts);
   /// Writes the ascending indices of the finite logits in one bin of that histogram.
-  std::size_t (*gather_bin)(const float* row, std::size_t size, float max, float inverse_temperature,
-                            std::uint32_t bin, std::uint32_t* out);
+  std::size_t (*gather_bin)(const float* row, std::size_t size, float max, float inverse_temperature, std::uint32_t bin,
+                            std::uint32_t* out);
 };
 
 /// The table of the instruction set in use.

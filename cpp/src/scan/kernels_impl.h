@@ -272,8 +272,8 @@ void histogram(const float* row, std::size_t size, float max, float inverse_temp
 }
 
 template <typename V>
-std::size_t gather_bin(const float* row, std::size_t size, float max, float inverse_temperature,
-                       std::uint32_t bin, std::uint32_t* out) {
+std::size_t gather_bin(const float* row, std::size_t size, float max, float inverse_temperature, std::uint32_t bin,
+                       std::uint32_t* out) {
   const Exp<V> exp(inverse_temperature);
   const Binner<V> bin_of(inverse_temperature);
   const typename V::Floats reference = V::set(max);
@@ -282,8 +282,7 @@ std::size_t gather_bin(const float* row, std::size_t size, float max, float inve
   for (std::size_t i = 0; i < size; i += kLanes) {
     const typename V::Floats logits = load_padded<V>(row, i, size);
     const typename V::Ints bins = bin_of(exp.clamp(V::sub(logits, reference)));
-    const std::uint32_t bits =
-        V::equal(bins, static_cast<std::int32_t>(bin)) & V::at_least(logits, finite);
+    const std::uint32_t bits = V::equal(bins, static_cast<std::int32_t>(bin)) & V::at_least(logits, finite);
     count = append_bits(bits, i, out, count);
   }
   return count;

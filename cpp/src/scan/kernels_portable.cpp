@@ -1,5 +1,5 @@
-#include "scan/portable.h"
 #include "scan/kernels_impl.h"
+#include "scan/portable.h"
 
 namespace poise::scan_detail {
 

@@ -13,8 +13,7 @@ MassIndex::MassIndex(const Row& row, float max, double temperature, Scratch& mem
       mass_(kBins, 0.0),
       counts_(kBins, 0) {
   memory_.indices.resize(std::max(memory_.indices.size(), row.size));
-  kernels().histogram(row.values, row.size, max, static_cast<float>(1.0 / temperature), mass_.data(),
-                      counts_.data());
+  kernels().histogram(row.values, row.size, max, static_cast<float>(1.0 / temperature), mass_.data(), counts_.data());
 }
 
 Candidate MassIndex::choose(const SamplingParams& params, double u) {
@@ -43,9 +42,9 @@ std::size_t MassIndex::last_bin() const {
 }
 
 void MassIndex::open(std::size_t bin) {
-  const std::size_t found = kernels().gather_bin(row_.values, row_.size, max_,
-                                                 static_cast<float>(1.0 / weigh_.temperature),
-                                                 static_cast<std::uint32_t>(bin), memory_.indices.data());
+  const std::size_t found =
+      kernels().gather_bin(row_.values, row_.size, max_, static_cast<float>(1.0 / weigh_.temperature),
+                           static_cast<std::uint32_t>(bin), memory_.indices.data());
   memory_.list.resize(found);
   for (std::size_t i = 0; i < found; ++i) {
     memory_.list[i] = row_.candidate(memory_.indices[i]);

@@ -76,8 +76,7 @@ struct Portable {
   /// Adds the bits of `n` from bit 23 on: a * 2^k where the low bits of `n` hold k.
   static Floats scale(const Floats& a, const Floats& n) {
     return each([&](std::size_t i) {
-      return std::bit_cast<float>(std::bit_cast<std::uint32_t>(a.v[i]) +
-                                  (std::bit_cast<std::uint32_t>(n.v[i]) << 23U));
+      return std::bit_cast<float>(std::bit_cast<std::uint32_t>(a.v[i]) + (std::bit_cast<std::uint32_t>(n.v[i]) << 23U));
     });
   }
   static Ints truncate(const Floats& a) {

@@ -21,8 +21,7 @@ constexpr std::size_t kMostForbidden = 4096;
 
 }  // namespace
 
-ReadyRow::ReadyRow(std::span<const float> logits, std::size_t head_size)
-    : logits_(logits.begin(), logits.end()) {
+ReadyRow::ReadyRow(std::span<const float> logits, std::size_t head_size) : logits_(logits.begin(), logits.end()) {
   const SamplingParams neutral;
   ScanRequest request;
   request.params = &neutral;
@@ -52,9 +51,8 @@ ScanResult ReadyRow::scan(const ScanRequest& request) const {
   if (request.mask.empty() && !edits) {
     out.from_head = scan_detail::answer(*index_, stats_, request, out);
   } else {
-    const std::size_t allowed = request.mask.empty()
-                                    ? logits_.size()
-                                    : scan_detail::count_allowed(request.mask, logits_.size());
+    const std::size_t allowed =
+        request.mask.empty() ? logits_.size() : scan_detail::count_allowed(request.mask, logits_.size());
     if (!request.mask.empty() && scan_detail::worth_gathering(allowed, logits_.size())) {
       out = poise::scan(logits_, request);  // looks at the allowed ids only
       out.from_head = true;

@@ -15,8 +15,8 @@ inline constexpr std::size_t kGatherLimit = 4096;
 
 /// Memory that a thread keeps between scans.
 struct Scratch {
-  std::vector<float> values;           ///< adjusted or gathered logits
-  std::vector<TokenId> ids;            ///< ids of gathered logits
+  std::vector<float> values;  ///< adjusted or gathered logits
+  std::vector<TokenId> ids;   ///< ids of gathered logits
   std::vector<float> block_max, lane_max, pool;
   std::vector<std::uint32_t> indices;  ///< always as long as the row
   std::vector<Candidate> list;

@@ -23,8 +23,7 @@ ScanStatistics scan_statistics(std::span<const float> logits, const ScanRequest&
   return scan_detail::measure(adjusted_row(logits, request, memory), memory).stats;
 }
 
-std::vector<TokenLogprob> top_logprobs(std::span<const float> logits, const ScanRequest& request,
-                                       std::size_t n) {
+std::vector<TokenLogprob> top_logprobs(std::span<const float> logits, const ScanRequest& request, std::size_t n) {
   Scratch& memory = scan_detail::scratch();
   const Row row = adjusted_row(logits, request, memory);
   const scan_detail::RowStatistics measured = scan_detail::measure(row, memory);

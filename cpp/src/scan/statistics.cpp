@@ -83,12 +83,11 @@ RowStatistics measure(const Row& row, Scratch& memory) {
   if (out.sums.has_nan || out.sums.max == kMinusInfinity) {
     reject(row);
   }
-  const auto home = static_cast<std::size_t>(
-      std::find(memory.block_max.begin(), memory.block_max.end(), out.sums.max) - memory.block_max.begin());
+  const auto home = static_cast<std::size_t>(std::find(memory.block_max.begin(), memory.block_max.end(), out.sums.max) -
+                                             memory.block_max.begin());
   const std::size_t top1 =
       run.find_equal(row.values, home * kBlock, std::min(row.size, (home + 1) * kBlock), out.sums.max);
-  out.stats = statistics_of(row.candidate(top1), second(row, memory.block_max, top1), out.sums.mass,
-                            out.sums.weighted);
+  out.stats = statistics_of(row.candidate(top1), second(row, memory.block_max, top1), out.sums.mass, out.sums.weighted);
   return out;
 }
 

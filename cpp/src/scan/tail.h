@@ -16,7 +16,7 @@ inline constexpr std::array<double, 9> kTailExponents{0.0, 0.25, 0.5, 0.8, 1.0, 
 struct Tail {
   float reference = 0.0F;  ///< the head's smallest logit: no id of the tail lies above it
   std::size_t size = 0;
-  RowSums sums;            ///< at temperature 1, relative to `reference`
+  RowSums sums;                                        ///< at temperature 1, relative to `reference`
   std::array<double, kTailExponents.size()> powers{};  ///< P at kTailExponents
 
   /// Bounds of P(1 / temperature). log P is convex and falling: between two sums it lies under their chord and above
