@@ -1,0 +1,105 @@
+// Which sequence a newcomer gets, and what becomes of the one that had it.
+#include <chrono>
+#include <cstdlib>
+
+#include "executors/llama/kv_store.h"
+
+namespace poise::llama {
+
+// A vacant sequence, or the least valuable one, emptied. `spare` is not touched: it is about to be copied from.
+std::optional<SeqId> KvStore::free_sequence(TimePoint now, std::optional<SeqId> spare) {
+  if (const auto vacant = vacant_near_recent()) {
+    return vacant;
+  }
+  const auto chosen = victim(now, spare);
+  if (!chosen) {
+    return std::nullopt;
+  }
+  park(*chosen, now);
+  empty(*chosen);
+  count_eviction();
+  return chosen;
+}
+
+void KvStore::count_eviction() {
+  const std::lock_guard lock(books_);
+  ++counters_.evictions;
+}
+
+// Owners that are active at the same time lie side by side: one pass covers consecutive ids.
+std::optional<SeqId> KvStore::vacant_near_recent() const {
+  SeqId recent = 0;
+  for (std::size_t i = 0; i < sequences_.size(); ++i) {
+    if (sequences_[i].last_use > at(recent).last_use) {
+      recent = static_cast<SeqId>(i);
+    }
+  }
+  std::optional<SeqId> best;
+  for (std::size_t i = 0; i < sequences_.size(); ++i) {
+    const auto seq = static_cast<SeqId>(i);
+    if (sequences_[i].vacant() && (!best || std::abs(seq - recent) < std::abs(*best - recent))) {
+      best = seq;
+    }
+  }
+  return best;
+}
+
+// Lowest priority of what would be lost, then least recently used; never one in use.
+std::optional<SeqId> KvStore::victim(TimePoint now, std::optional<SeqId> spare) const {
+  std::optional<SeqId> best;
+  std::int32_t best_priority = 0;
+  for (std::size_t i = 0; i < sequences_.size(); ++i) {
+    const auto seq = static_cast<SeqId>(i);
+    if (sequences_[i].user != 0 || seq == spare) {
+      continue;
+    }
+    // what another sequence also holds is not lost
+    const Position from = index_.unshared_from(static_cast<HolderId>(i));
+    const std::int32_t priority = sequences_[i].retention.priority(from, size(seq), now);
+    if (!best || priority < best_priority ||
+        (priority == best_priority && sequences_[i].last_use < at(*best).last_use)) {
+      best = seq;
+      best_priority = priority;
+    }
+  }
+  return best;
+}
+
+// Keeps an owner's KV in host memory if bringing it back beats computing it again. A sequence with a pending copy is not
+// read: its buffer is not its own yet.
+void KvStore::park(SeqId seq, TimePoint now) {
+  const Sequence& sequence = at(seq);
+  if (sequence.owner == kNoOwner || sequence.tokens.empty() || !options_.can_roll_back || context_.dirty(seq)) {
+    return;
+  }
+  const std::uint64_t bytes = context_.state_bytes(seq);
+  if (costs_.park_us(bytes) + costs_.restore_us(bytes) >= costs_.prefill_us(size(seq))) {
+    return;
+  }
+  {
+    const std::lock_guard lock(books_);
+    std::vector<HolderId> given_up;
+    const bool room = parking_.make_room(bytes, sequence.retention.priority(0, size(seq), now), now, given_up);
+    for (const HolderId holder : given_up) {
+      index_.erase(holder);
+    }
+    if (!room) {
+      return;
+    }
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<std::byte> state = context_.save(seq);
+  if (state.size() != bytes) {
+    return;
+  }
+  const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - begin;
+  costs_.park_us_per_byte.add(took.count() / static_cast<double>(bytes));
+  const std::lock_guard lock(books_);
+  const HolderId holder =
+      parking_.put(sequence.owner, {0, sequence.key, sequence.tokens, size(seq), sequence.retention,
+                                    sequence.last_use, std::move(state)});
+  index_.insert(holder, sequence.key, sequence.tokens);
+  ++counters_.parks;
+}
+
+}  // namespace poise::llama

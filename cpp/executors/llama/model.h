@@ -1,0 +1,37 @@
+// A loaded model: llama_model with its facts.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <llama.h>
+
+#include "executors/llama/gguf_file.h"
+#include "poise/types.h"
+
+namespace poise::llama {
+
+struct ModelDelete {
+  void operator()(llama_model* model) const { llama_model_free(model); }
+};
+
+struct Model {
+  GgufFile file;
+  std::unique_ptr<llama_model, ModelDelete> handle;
+  std::int32_t vocab_size = 0;
+  Tokens end_tokens;
+  Position trained_context_tokens = 0;
+  /// Its memory holds a state, not only KV cells: no token can be taken back (recurrent and hybrid architectures).
+  bool recurrent = false;
+  bool on_gpu = false;
+
+  [[nodiscard]] const llama_vocab* vocab() const { return llama_model_get_vocab(handle.get()); }
+};
+
+/// Throws ModelError naming file and cause: missing, truncated, damaged, vocabulary only, an architecture that llama.cpp
+/// does not know, or one that does not generate text (encoders, diffusion).
+[[nodiscard]] std::shared_ptr<const Model> load_model(const std::string& path, std::int32_t gpu_layers,
+                                                      const std::function<void(float)>& progress);
+
+}  // namespace poise::llama

@@ -1,0 +1,104 @@
+#include "executors/llama/startup_probe.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/format.h"
+#include "poise/error.h"
+
+namespace poise::llama {
+namespace {
+
+constexpr int kRepeats = 3;  // the fastest counts: what else runs on the machine is not the pass's cost
+
+class Probe {
+ public:
+  explicit Probe(KvContext& context) : context_(context), batch_(static_cast<std::size_t>(context.shape().batch_tokens)) {}
+
+  // Microseconds of a pass of `tokens` tokens on each of the first `sequences` sequences; they are removed again.
+  double pass_us(std::int32_t tokens, std::int32_t sequences) {
+    batch_.clear();
+    for (SeqId seq = 0; seq < sequences; ++seq) {
+      const Position begin = context_.length(seq);
+      for (Position at = 0; at < tokens; ++at) {
+        batch_.add(0, begin + at, seq, at + 1 == tokens);
+      }
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    if (context_.decode(batch_) != PassResult::done) {
+      throw ExecutorError(text("the first pass of the model failed: ", context_.error()));
+    }
+    const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - begin;
+    for (SeqId seq = 0; seq < sequences; ++seq) {
+      static_cast<void>(context_.remove(seq, 0));
+    }
+    return took.count();
+  }
+
+  double best_us(std::int32_t tokens, std::int32_t sequences) {
+    double best = pass_us(tokens, sequences);
+    for (int i = 1; i < kRepeats; ++i) {
+      best = std::min(best, pass_us(tokens, sequences));
+    }
+    return best;
+  }
+
+ private:
+  KvContext& context_;
+  PassBatch batch_;
+};
+
+void probe_widths(Probe& probe, const KvContext& context, Costs& costs) {
+  for (std::int32_t width = 1; width <= std::min(context.shape().sequences, 8); width *= 2) {
+    const double us = probe.best_us(1, width);
+    costs.single_pass_us.add(width, us);
+    if (width == 1) {
+      costs.decode_us.add(us);
+    }
+  }
+}
+
+// A copy's price shows in the pass that carries it out.
+void probe_copy(Probe& probe, KvContext& context, Costs& costs) {
+  if (context.shape().sequences < 2) {
+    return;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  context.copy(0, 1, 1);
+  const std::chrono::duration<double, std::micro> call = std::chrono::steady_clock::now() - begin;
+  const double carried_out = context.any_dirty() ? probe.pass_us(1, 1) - costs.decode_us.value_or(0.0) : 0.0;
+  costs.copy_us.add(call.count() + std::max(0.0, carried_out));
+  static_cast<void>(context.remove(1, 0));
+}
+
+}  // namespace
+
+ProbeResult probe_costs(KvContext& context, Costs& costs, double max_idle_step_ms) {
+  Probe probe(context);
+  probe.pass_us(1, 1);  // pages the weights in, builds the first graph
+  probe_widths(probe, context, costs);
+
+  ProbeResult result;
+  const double limit_us = max_idle_step_ms * 1000.0;
+  result.one_pass_fits = costs.decode_us.value_or(0.0) <= limit_us;
+  costs.prefill_us_per_token.add(costs.decode_us.value_or(0.0));
+  for (std::int32_t tokens = 2; tokens <= std::min(context.shape().batch_tokens, context.capacity()); tokens *= 2) {
+    const double us = probe.best_us(tokens, 1);
+    costs.prefill_us_per_token = Average();
+    costs.prefill_us_per_token.add(us / tokens);
+    if (us > limit_us) {
+      break;
+    }
+    result.idle_quantum_tokens = tokens;
+  }
+  probe_copy(probe, context, costs);
+
+  const auto begin = std::chrono::steady_clock::now();
+  static_cast<void>(context.remove(0, 0));
+  const std::chrono::duration<double, std::micro> rollback = std::chrono::steady_clock::now() - begin;
+  costs.rollback_us.add(rollback.count());
+  context.clear();
+  return result;
+}
+
+}  // namespace poise::llama
