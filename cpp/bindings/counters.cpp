@@ -8,7 +8,7 @@ namespace {
 
 struct Plain {
   const char* name;
-  std::uint64_t Counters::*member;
+  std::uint64_t Counters::* member;
   const char* doc;
 };
 
@@ -77,8 +77,7 @@ py::typing::Dict<py::str, py::object> as_dict(const Counters& counters) {
 }  // namespace
 
 void bind_counters(py::module_& module) {
-  py::class_<Counters> counters(module, "Counters",
-                                "What a SessionManager counts: monotonic unless it says \"now\".");
+  py::class_<Counters> counters(module, "Counters", "What a SessionManager counts: monotonic unless it says \"now\".");
   for (const Plain& plain : kPlain) {
     counters.def_property_readonly(
         plain.name, [member = plain.member](const Counters& self) { return self.*member; }, plain.doc);
@@ -91,9 +90,7 @@ void bind_counters(py::module_& module) {
           "turns", [](const Counters& self, Path path) { return self.turns(path); }, py::arg("path"),
           "Started turns of one path.")
       .def("as_dict", &as_dict, "Everything, as nested dictionaries of names.")
-      .def("__repr__", [](const Counters& self) {
-        return "Counters(" + std::string(py::repr(as_dict(self))) + ")";
-      });
+      .def("__repr__", [](const Counters& self) { return "Counters(" + std::string(py::repr(as_dict(self))) + ")"; });
 }
 
 }  // namespace poise::bindings

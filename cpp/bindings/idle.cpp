@@ -91,7 +91,8 @@ void bind_idle(py::module_& module) {
       .def("value", &IdleScheduler::value, py::arg("candidate"), "What the candidate is worth now.")
       .def_property_readonly(
           "costs", [](const IdleScheduler& scheduler) { return scheduler.costs(); }, "A copy of the measured costs.")
-      .def_property_readonly("sessions_known", &IdleScheduler::sessions_known, "Sessions something is remembered about.")
+      .def_property_readonly("sessions_known", &IdleScheduler::sessions_known,
+                             "Sessions something is remembered about.")
       .def_property_readonly("tenants_known", &IdleScheduler::tenants_known, "Tenants something is remembered about.")
       .def("__len__", &IdleScheduler::size, "Candidates in the queue.")
       .def("__repr__", [](const IdleScheduler& scheduler) {

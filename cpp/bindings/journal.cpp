@@ -33,7 +33,8 @@ void bind_journal(py::module_& module) {
       .value("close", R::Kind::close)
       .finalize();
   bind_options(record, field("kind", &R::kind, "What was committed."), field("session", &R::session, "Its id."),
-               field("tenant", &R::tenant, "Who owns it."), field("data_version", &R::data_version, "After this record."),
+               field("tenant", &R::tenant, "Who owns it."),
+               field("data_version", &R::data_version, "After this record."),
                field("base", &R::base, "The log is cut to this length, then `tokens` follow."),
                field("tokens", &R::tokens, "What was committed."),
                field("messages", &R::messages, "Absolute spans inside the log."));

@@ -33,17 +33,18 @@ void bind_open(py::module_& module) {
 void bind_anticipation(py::module_& module) {
   using A = Anticipation;
   py::class_<A> guess(module, "Anticipation", "A guess at what the next request adds, as token ids.");
-  bind_options(
-      guess, field("kind", &A::kind, "What is guessed."), field("source", &A::source, "Where the guess comes from."),
-      field("tokens", &A::tokens, "What would follow the log; at least one id."),
-      field("decides", &A::decides, "Ends at the decision point; False: framing that is prefilled only."),
-      field("completion_tokens", &A::completion_tokens, "At most this many tokens of the guess are written by the model."),
-      field("completion_stops", &A::completion_stops, "Ids that end the model's part."),
-      field("suffix", &A::suffix, "Follows the model's part, up to the decision point."),
-      field("weight", &A::weight, "The caller's belief among guesses of this kind, [0, 1]."),
-      field("persistent", &A::persistent, "Computed again behind each new version (a registered question)."),
-      field("may_branch", &A::may_branch, "May use a sequence of its own if that pays."),
-      field("label", &A::label, "Free text that comes back in events."));
+  bind_options(guess, field("kind", &A::kind, "What is guessed."),
+               field("source", &A::source, "Where the guess comes from."),
+               field("tokens", &A::tokens, "What would follow the log; at least one id."),
+               field("decides", &A::decides, "Ends at the decision point; False: framing that is prefilled only."),
+               field("completion_tokens", &A::completion_tokens,
+                     "At most this many tokens of the guess are written by the model."),
+               field("completion_stops", &A::completion_stops, "Ids that end the model's part."),
+               field("suffix", &A::suffix, "Follows the model's part, up to the decision point."),
+               field("weight", &A::weight, "The caller's belief among guesses of this kind, [0, 1]."),
+               field("persistent", &A::persistent, "Computed again behind each new version (a registered question)."),
+               field("may_branch", &A::may_branch, "May use a sequence of its own if that pays."),
+               field("label", &A::label, "Free text that comes back in events."));
 
   using G = GateOptions;
   py::class_<G> gate(module, "GateOptions", "The gate, uncertified: threshold and answers named by the caller.");
@@ -54,20 +55,19 @@ void bind_anticipation(py::module_& module) {
 void bind_turn(py::module_& module) {
   using R = TurnRequest;
   py::class_<R> request(module, "TurnRequest", "A request for tokens.");
-  bind_options(
-      request, field("tokens", &R::tokens, "What the request adds behind the log, or behind `rebase_to`."),
-      field("messages", &R::messages, "Message spans inside `tokens`."),
-      field("rebase_to", &R::rebase_to, "Replaces the log from this position on; None: extends it."),
-      field("durable", &R::durable, "False: commits nothing."),
-      field("max_new_tokens", &R::max_new_tokens, "Upper bound of the answer's length."),
-      field("sampling", &R::sampling, "How tokens are chosen."),
-      field("stop_tokens", &R::stop_tokens, "End the answer; empty = the model's end tokens."),
-      field("constraint", &R::constraint, "Which ids are allowed, in its initial state; None = all."),
-      field("top_logprobs", &R::top_logprobs, "The n best ids with each token, 0 to 20."),
-      field("gate", &R::gate, "Lets the gate answer; None: it never does."),
-      field("keep_partial", &R::keep_partial, "A cancelled durable turn commits what it has."),
-      field("use_entries", &R::use_entries, "False: answers as plain prefix caching would."),
-      field("answer_role", &R::answer_role, "Role of the committed answer."));
+  bind_options(request, field("tokens", &R::tokens, "What the request adds behind the log, or behind `rebase_to`."),
+               field("messages", &R::messages, "Message spans inside `tokens`."),
+               field("rebase_to", &R::rebase_to, "Replaces the log from this position on; None: extends it."),
+               field("durable", &R::durable, "False: commits nothing."),
+               field("max_new_tokens", &R::max_new_tokens, "Upper bound of the answer's length."),
+               field("sampling", &R::sampling, "How tokens are chosen."),
+               field("stop_tokens", &R::stop_tokens, "End the answer; empty = the model's end tokens."),
+               field("constraint", &R::constraint, "Which ids are allowed, in its initial state; None = all."),
+               field("top_logprobs", &R::top_logprobs, "The n best ids with each token, 0 to 20."),
+               field("gate", &R::gate, "Lets the gate answer; None: it never does."),
+               field("keep_partial", &R::keep_partial, "A cancelled durable turn commits what it has."),
+               field("use_entries", &R::use_entries, "False: answers as plain prefix caching would."),
+               field("answer_role", &R::answer_role, "Role of the committed answer."));
 
   using S = TurnStart;
   py::class_<S> start(module, "TurnStart", "First event of a turn: how its first token is produced.");
@@ -114,20 +114,20 @@ void bind_states(py::module_& module) {
 
   using E = EntryState;
   py::class_<E> entry(module, "EntryState", "An entry, as it stands.");
-  bind_result(entry, field("id", &E::id, "Of the anticipation."), field("kind", &E::kind, "What is guessed."),
-              field("source", &E::source, "Where the guess comes from."),
-              field("placement", &E::placement, "Where its KV is."), field("label", &E::label, "The caller's."),
-              field("tokens", &E::tokens, "How many stand behind the log."),
-              field("continuation_tokens", &E::continuation_tokens, "Pre-decoded."),
-              field("decides", &E::decides, "Ends at a decision point."),
-              field("ready", &E::ready, "Has its distribution."), field("gap", &E::gap, "Logits, best to second best."),
-              field("top1", &E::top1, "The best id; -1 if none."),
-              field("data_version", &E::data_version, "The version that it stands behind."));
+  bind_result(
+      entry, field("id", &E::id, "Of the anticipation."), field("kind", &E::kind, "What is guessed."),
+      field("source", &E::source, "Where the guess comes from."), field("placement", &E::placement, "Where its KV is."),
+      field("label", &E::label, "The caller's."), field("tokens", &E::tokens, "How many stand behind the log."),
+      field("continuation_tokens", &E::continuation_tokens, "Pre-decoded."),
+      field("decides", &E::decides, "Ends at a decision point."), field("ready", &E::ready, "Has its distribution."),
+      field("gap", &E::gap, "Logits, best to second best."), field("top1", &E::top1, "The best id; -1 if none."),
+      field("data_version", &E::data_version, "The version that it stands behind."));
 
   using S = SessionState;
   py::class_<S> state(module, "SessionState", "A session, as it stands.");
   bind_result(state, field("id", &S::id, "32 hexadecimal digits."), field("tenant", &S::tenant, "Who owns it."),
-              field("log", &S::log, "The committed ids."), field("messages", &S::messages, "Absolute spans of the log."),
+              field("log", &S::log, "The committed ids."),
+              field("messages", &S::messages, "Absolute spans of the log."),
               field("data_version", &S::data_version, "Counts commits."),
               field("resident_version", &S::resident_version, "Newest version whose whole log is in KV."),
               field("resident_tokens", &S::resident_tokens, "Of the log, in KV."),

@@ -8,8 +8,8 @@
 namespace poise::idle {
 
 struct BackOffRule {
-  double min_hit_rate = 0.05;   ///< used entries over offered weight
-  std::int32_t samples = 32;    ///< outcomes a verdict
+  double min_hit_rate = 0.05;  ///< used entries over offered weight
+  std::int32_t samples = 32;   ///< outcomes a verdict
   Duration first_pause{};
 };
 

@@ -14,9 +14,7 @@ void require(bool holds, const char* field, double value, const char* range) {
   if (!holds) throw InvalidArgument(text("idle.", field, " is ", value, ", must be ", range));
 }
 
-void require_not_negative(const char* field, std::int32_t tokens) {
-  require(tokens >= 0, field, tokens, "at least 0");
-}
+void require_not_negative(const char* field, std::int32_t tokens) { require(tokens >= 0, field, tokens, "at least 0"); }
 
 IdleOptions checked(const IdleOptions& options) {
   const auto share = [](double value) { return value > 0.0 && value <= 1.0; };

@@ -105,7 +105,8 @@ void IdleScheduler::Impl::withdraw_session(SessionKey key, bool forget_history) 
 
 // ---- values
 
-double IdleScheduler::Impl::rate(const SessionQueue* session, const Tenant* tenant, AnticipationKind kind) const noexcept {
+double IdleScheduler::Impl::rate(const SessionQueue* session, const Tenant* tenant,
+                                 AnticipationKind kind) const noexcept {
   const auto k = static_cast<std::size_t>(kind);
   const double tenant_rate = tenant ? tenant->rates[k].estimate(kPriorRate, kTenantPriorStrength) : kPriorRate;
   return session ? session->rates[k].estimate(tenant_rate, kSessionPriorStrength) : tenant_rate;

@@ -76,7 +76,8 @@ class IdleScheduler::Impl {
   std::uint32_t known_tenant(TenantKey key);
   void forget_dormant(TimePoint now);
 
-  [[nodiscard]] double rate(const idle::SessionQueue* session, const Tenant* tenant, AnticipationKind kind) const noexcept;
+  [[nodiscard]] double rate(const idle::SessionQueue* session, const Tenant* tenant,
+                            AnticipationKind kind) const noexcept;
   [[nodiscard]] double worth(const IdleCandidate& candidate, const idle::SessionQueue* session,
                              const Tenant* tenant) const noexcept;
   /// Computes the values of a session's candidates anew.

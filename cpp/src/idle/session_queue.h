@@ -31,7 +31,7 @@ struct SessionQueue {
   SessionKey key = 0;
   std::uint32_t tenant = 0;  ///< index
   bool alive = false;
-  std::uint64_t order = 0;   ///< of creation
+  std::uint64_t order = 0;  ///< of creation
   std::uint64_t served = 0;
   std::array<Rate, kAnticipationKindCount> rates;
   std::vector<Item> items;

@@ -16,6 +16,7 @@ namespace poise::idle {
 ///
 /// The work can be stopped after any step, so the value is that of its best beginning (the Gittins index
 /// of a job whose stages are known). It grows as the decision point comes nearer: what was begun is finished first.
-[[nodiscard]] double saved_over_spent(const IdleCandidate& candidate, const CostModel& costs, double agreement) noexcept;
+[[nodiscard]] double saved_over_spent(const IdleCandidate& candidate, const CostModel& costs,
+                                      double agreement) noexcept;
 
 }  // namespace poise::idle
