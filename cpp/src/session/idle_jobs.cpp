@@ -135,7 +135,7 @@ IdleCandidate SessionManager::Impl::remaining_work(const Session& session, const
 }
 
 void SessionManager::Impl::refresh_offers(Session& session) {
-  if (session.closed || session.active() || session.idle_blocked || !options.preposition ||
+  if (session.closed || session.active() || !session.idle_error.empty() || !options.preposition ||
       !session.options.preposition) {
     scheduler.withdraw_session(session.key, session.closed);
     return;
@@ -232,6 +232,7 @@ std::shared_ptr<IdleJob> SessionManager::Impl::plan_job(const IdleCandidate& can
     planned->stage = IdleJob::Stage::prefill;
     request.context.resize(static_cast<std::size_t>(resident + info.idle_quantum_tokens));
     request.max_new_tokens = 0;
+    request.output_start = -1;  // it would lie behind the slice
     request.logits = {};
     std::erase_if(request.retention, [&](const Retention& range) {
       return range.begin >= static_cast<Position>(request.context.size());
@@ -385,7 +386,7 @@ void SessionManager::Impl::finish_job(const std::shared_ptr<IdleJob>& done,
   if (completion.reason == FinishReason::cancelled) {
     ++counters.idle_jobs_cancelled;
   } else if (completion.reason == FinishReason::error) {
-    session.idle_blocked = true;  // until the session changes: never a hot loop of failures
+    session.idle_error = completion.error;  // until the session changes: never a hot loop of failures
     ++counters.idle_jobs_failed;
   } else if (done->valid()) {
     finish_stage(*done);
