@@ -17,6 +17,7 @@
 // The draw walks best first, and not in id order, so that a kept head of the row proves the
 // outcome whenever u falls into its mass.
 //
+// Steps 1 to 3 are float operations, each rounded once; masses are summed in double.
 // Not-a-number logits and rows without an allowed finite logit throw ScanError; +infinity does too. The row is
 // judged as it is after step 3: what a masked id's logit was does not matter. A counted or biased id outside the
 // row, and a mask of the wrong length, throw InvalidArgument; the ranges of the sampling parameters are the caller's

@@ -70,7 +70,8 @@ ScanStatistics statistics_of(Candidate top1, Candidate top2, double mass, double
   out.gap = out.top1_logit - out.top2_logit;
   const double log_mass = std::log(mass);
   out.log_sum_exp = static_cast<float>(static_cast<double>(top1.logit) + log_mass);
-  out.entropy = static_cast<float>(std::max(0.0, log_mass - weighted / mass));
+  // The sums hold a trace (2^-125) of every forbidden id, so a lone id's entropy is said, not summed.
+  out.entropy = top2.token == kNoToken ? 0.0F : static_cast<float>(std::max(0.0, log_mass - weighted / mass));
   return out;
 }
 
