@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
@@ -42,16 +43,12 @@ def batches(seed: int, rows: int, workers: int) -> Iterator[Batch]:
         yield from _batches(map(make, count()), rows)
         return
     with multiprocessing.Pool(workers) as pool:
-        ahead = multiprocessing.Semaphore(4 * workers)  # bounds what waits in memory
-
-        def numbers() -> Iterator[int]:
-            for number in count():
-                ahead.acquire()
-                yield number
+        numbers = count()
+        pending = deque(pool.apply_async(make, (next(numbers),)) for _ in range(4 * workers))
 
         def shards() -> Iterator[Rows]:
-            for rows_made in pool.imap(make, numbers()):
-                ahead.release()
-                yield rows_made
+            while True:
+                pending.append(pool.apply_async(make, (next(numbers),)))
+                yield pending.popleft().get()
 
         yield from _batches(shards(), rows)

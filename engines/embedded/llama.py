@@ -46,7 +46,8 @@ class Llama:
         c.llama_memory_seq_rm(c.llama_get_memory(self._ctx), 0, keep, -1)
         for start in range(keep, len(ids), 512):
             part = ids[start : start + 512]
-            batch = c.llama_batch_get_one((c.llama_token * len(part))(*part), len(part))
+            tokens = (c.llama_token * len(part))(*part)  # the batch borrows it
+            batch = c.llama_batch_get_one(tokens, len(part))
             if c.llama_decode(self._ctx, batch) != 0:
                 raise RuntimeError(f"llama_decode failed at {start} of {len(ids)} tokens")
         self._resident = list(ids)

@@ -41,6 +41,31 @@ def _check(args: argparse.Namespace) -> None:
     print(json.dumps(check(args.model, args.build / args.model, args.sessions), indent=1))
 
 
+def _export(args: argparse.Namespace) -> None:
+    from export_gguf import export
+    from export_hf import export_hf
+
+    folder = args.build / args.model
+    export(args.model, folder, HERE / f"{args.model}.gguf")
+    export_hf(args.model, folder, folder / "hf")
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    from evaluate import evaluate, table
+
+    report = evaluate(HERE / f"{args.model}.gguf", args.sessions, args.streams, args.threads)
+    (HERE / f"{args.model}.report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (HERE / f"{args.model}.report.md").write_text(table(report), encoding="utf-8")
+    print(table(report))
+
+
+def _heldout(args: argparse.Namespace) -> None:
+    from heldout import OUT, write
+
+    write(OUT)
+    print(f"{OUT.name}: {OUT.stat().st_size:,} bytes")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     steps = parser.add_subparsers(required=True)
@@ -67,6 +92,17 @@ def _parser() -> argparse.ArgumentParser:
     check = with_model("check", "teacher-forced check of a checkpoint in PyTorch")
     check.add_argument("--sessions", type=int, default=200)
     check.set_defaults(run=_check)
+
+    with_model("export", "write MODEL.gguf and build/MODEL/hf").set_defaults(run=_export)
+
+    evaluate = with_model("evaluate", "held-out report of MODEL.gguf through llama.cpp")
+    evaluate.add_argument("--sessions", type=int, default=150)
+    evaluate.add_argument("--streams", type=int, default=100, help="streams a noise level")
+    evaluate.add_argument("--threads", type=int, default=2)
+    evaluate.set_defaults(run=_evaluate)
+
+    held = steps.add_parser("heldout", help="write the held-out sessions that the demo plays")
+    held.set_defaults(run=_heldout)
     return parser
 
 

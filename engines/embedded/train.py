@@ -121,5 +121,5 @@ def train(name: str, folder: Path, steps: int | None = None, seconds: float | No
         "torch": torch.__version__,
         "loss": history,
     }
-    save(model, folder, log)
     feed.close()
+    save(model, folder, log)

@@ -17,7 +17,7 @@ from .tokenizer import load
 
 CONTEXT = 8192
 DOCUMENTS_PER_SHARD = 256
-STREAM_SHARE = 0.5
+STREAM_SHARE = 0.35
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,13 @@ from tokenizers import Tokenizer
 
 # Loss weight by who wrote a token. Tool results count because Poise lets the model guess them;
 # user text counts a little, and values of a stream teach the model what a trend is.
-WEIGHTS = {"assistant": 1.0, "tool": 0.3, "user": 0.05, "system": 0.0}
+WEIGHTS = {"assistant": 1.0, "tool": 0.1, "user": 0.03, "system": 0.0}
 # A stream has one answer token in a thousand: it would drown otherwise.
-TREND_WEIGHT = 6.0
-FRAMING_WEIGHT = 0.05
+TREND_WEIGHT = 5.0
+FRAMING_WEIGHT = 0.03
+# The first tokens of an assistant message are where it decides.
+DECISION_TOKENS = 10
+DECISION_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
@@ -53,4 +56,6 @@ def encode(text: str, tokenizer: Tokenizer, answer_weight: float = 1.0) -> Docum
     for span in spans(ids, tokenizer):
         weight = WEIGHTS[span.role] * (answer_weight if span.role == "assistant" else 1.0)
         weights[span.start : span.end] = weight
+        if span.role == "assistant":
+            weights[span.start : min(span.start + DECISION_TOKENS, span.end)] *= DECISION_WEIGHT
     return Document(np.asarray(ids, dtype=np.uint16), weights)

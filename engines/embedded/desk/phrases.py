@@ -81,11 +81,12 @@ LOCKED = [
     HELLO + "the site no longer accepts my password.",
 ]
 CREDENTIALS = [
-    "{email}, [code|the code is] {code}.",
-    "[It is|My email is|The address is] {email} and the code [is|says] {code}.",
-    "Email {email}, code {code}",
-    "{code} is the code, {email} the [email|address].",
-    "You can reach me at {email}; they texted me {code}.",
+    "[Sure|Ok|Yes], <{email}>, [code|the code is] {code}.",
+    "[It is|My email is|The address is] <{email}> and the code [is|says] {code}.",
+    "Email <{email}>, code {code}",
+    "{code} is the code, <{email}> the [email|address].",
+    "[The code says|I got] {code}, my [email|address] is <{email}>.",
+    "You can reach me at <{email}>; they texted me {code}.",
 ]
 CODE_AGAIN = [
     "[Sorry|Oops|Ah], {code}.",

@@ -44,14 +44,14 @@ class World:
         self._records: dict[tuple[str, str], Json] = {}
         self._known: set[tuple[str, str]] = set()
 
-    def new_order(self) -> str:
-        """Register an order; its record says where it is and what it cost."""
+    def new_order(self, delivered: float = 0.35) -> str:
+        """Register an order, delivered with this chance; its record says where it is and its price."""
         pools, rng = self.pools, self.pools.rng
         order_id = pools.order_id()
         item, colour, sku = pools.item()
-        status = rng.choices(
-            ("delivered", "in_transit", "late", "lost", "processing"), (0.35, 0.2, 0.2, 0.15, 0.1)
-        )[0]
+        status = "delivered"
+        if rng.random() >= delivered:
+            status = rng.choices(("in_transit", "late", "lost", "processing"), (0.3, 0.3, 0.25, 0.15))[0]
         record: Json = {"order_id": order_id, "item": f"{colour} {item}", "sku": sku}
         record["amount"] = pools.amount(8, 240)
         record["status"] = status
@@ -72,7 +72,7 @@ class World:
             "invoice_id": invoice_id,
             "amount": pools.amount(8, 240),
             "method": pools.rng.choice(("card", "paypal")),
-            "status": pools.rng.choices(("paid", "failed", "charged_twice"), (0.2, 0.5, 0.3))[0],
+            "status": pools.rng.choices(("paid", "failed", "charged_twice"), (0.15, 0.45, 0.4))[0],
         }
         self._known |= {("invoice_id", invoice_id), ("reference", invoice_id)}
         return invoice_id

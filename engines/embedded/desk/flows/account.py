@@ -14,6 +14,6 @@ def locked_out(s: Script) -> None:
         return
     assert s.verified_email is not None
     if s.call("reset_password", email=s.verified_email)["sent"]:
-        s.say(f"I have sent a reset link to {s.verified_email}.")
+        s.say(f"I have sent a reset link to <{s.verified_email}>.")
     else:
         escalate(s, "accounts")

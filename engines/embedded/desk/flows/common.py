@@ -31,7 +31,7 @@ def verified(s: Script) -> bool:
         if attempt == 0:
             s.user(phrases.CREDENTIALS, email=email, code=code)
         else:
-            s.say(f"That code does not match {email}. Please check it and send it again.")
+            s.say(f"That code does not match <{email}>. Please check it and send it again.")
             s.user(phrases.CODE_AGAIN, code=code)
         if s.call("verify_customer", email=email, code=code)["verified"]:
             s.verified_email = email
@@ -71,6 +71,6 @@ def find_order(s: Script, order_id: str) -> Json | None:
     return None
 
 
-def some_order(s: Script) -> str:
-    """An order number as users give it: mostly right."""
-    return s.world.new_order() if s.chance(0.92) else s.pools.order_id()
+def some_order(s: Script, delivered: float = 0.35) -> str:
+    """An order number as users give it: mostly right. `delivered`: chance that it has arrived."""
+    return s.world.new_order(delivered) if s.chance(0.92) else s.pools.order_id()

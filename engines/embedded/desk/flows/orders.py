@@ -70,7 +70,7 @@ def two_orders(s: Script) -> None:
 
 def exchange(s: Script) -> None:
     """Another colour: only if delivered, within the return days, and in stock."""
-    order_id = some_order(s)
+    order_id = some_order(s, delivered=0.75)
     colour = s.pools.rng.choice(("blue", "red", "green", "black", "white", "grey", "orange", "yellow"))
     s.user(phrases.EXCHANGE, id=order_id, colour=colour, name=s.pools.first())
     order = find_order(s, order_id)
