@@ -1,0 +1,90 @@
+"""The executors that the suite runs against. To add one: append a case to CASES."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support import tiny_gguf
+
+from poise import _core
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large an executor a test needs."""
+
+    max_sequences: int = 4
+    context_tokens: int = 256
+    #: Prefill tokens of one step.
+    step_tokens: int = 64
+    park_bytes: int = 1 << 24
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to build one executor."""
+
+    name: str
+    make: Callable[[Size, _core.FakeClock], _core.Executor]
+    #: Time to live follows the FakeClock; otherwise the machine's clock.
+    fake_clock: bool = False
+    #: Accepts a KvKey with an adapter.
+    adapters: bool = False
+    #: Why it cannot run here, if it cannot.
+    missing: str | None = None
+
+
+def _sim(size: Size, clock: _core.FakeClock, *, threaded: bool) -> _core.Executor:
+    options = _core.SimOptions(
+        vocab_size=300,
+        max_sequences=size.max_sequences,
+        max_context_tokens=size.context_tokens,
+        step_tokens=size.step_tokens,
+        park_bytes=size.park_bytes,
+        threaded=threaded,
+    )
+    return _core.SimExecutor(options, clock)
+
+
+@functools.cache
+def _model(architecture: str) -> str:
+    path = Path(tempfile.mkdtemp(prefix="poise-tiny-")) / f"{architecture}.gguf"
+    tiny_gguf.ARCHITECTURES[architecture]().write(path)
+    return str(path)
+
+
+def _llama(size: Size, _clock: _core.FakeClock, *, architecture: str, layout: str) -> _core.Executor:
+    options = _core.LlamaOptions(
+        model_path=_model(architecture),
+        max_sequences=size.max_sequences,
+        context_tokens=size.context_tokens,
+        threads=1,
+        batch_tokens=size.step_tokens,
+        layout=_core.KvLayout[layout],
+        gpu_layers=0,
+        park_bytes=size.park_bytes,
+        debug_checks=True,
+    )
+    return _core.LlamaExecutor(options)
+
+
+def _llama_case(name: str, architecture: str, layout: str) -> Case:
+    missing = None if hasattr(_core, "LlamaExecutor") else "built without POISE_LLAMA"
+    return Case(name, functools.partial(_llama, architecture=architecture, layout=layout), missing=missing)
+
+
+CASES = [
+    Case("sim", functools.partial(_sim, threaded=False), fake_clock=True, adapters=True),
+    Case("sim-threaded", functools.partial(_sim, threaded=True), fake_clock=True, adapters=True),
+    _llama_case("llama-streams", "llama", "streams"),
+    _llama_case("llama-unified", "llama", "unified"),
+    _llama_case("llama-window", "gemma2", "unified"),
+    _llama_case("llama-recurrent", "mamba", "unified"),
+]
