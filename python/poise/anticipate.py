@@ -7,12 +7,12 @@ what its tenant's tools have returned before. Nothing is taken from the future o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from os.path import commonpath
 from typing import TYPE_CHECKING, Any
 
 from poise import _core
 from poise.errors import InvalidArgument
 from poise.text.messages import Message, tool_message
+from poise.text.model import common
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -69,7 +69,7 @@ def framing(conversation: Conversation) -> Iterable[Guess]:
     """What every next user message begins with; after data that asks nothing, also the bare request for an
     answer."""
     shown = conversation.messages[-1].shown if conversation.messages else None
-    if shown is not None and shown["role"] != "assistant":
+    if shown is not None and shown["role"] not in ("assistant", "system"):
         plan = _try(conversation, [])
         if plan is not None:
             yield Guess("turn", "none", tuple(plan.ids), "answer now")
@@ -151,11 +151,12 @@ def _envelope(conversation: Conversation, probes: Sequence[Sequence[Message]]) -
     plans = [_try(conversation, probe) for probe in probes]
     base = len(conversation.log_text)
     texts = [plan.text[base:] for plan in plans if plan is not None]
-    if len(texts) < len(plans):
+    if len(texts) < 2:
         return _Envelope((), ())
+    one, two = texts
     tokenizer = conversation.model.tokenizer
-    prefix = conversation.model.stable_ids(commonpath(texts), at_start=conversation.log_tokens == 0)
-    tail = commonpath([text[::-1] for text in texts])[::-1]
+    prefix = conversation.model.stable_ids(one[: common(one, two)], at_start=conversation.log_tokens == 0)
+    tail = one[len(one) - common(one[::-1], two[::-1]) :]
     first = next(
         (end - len(text) for text, token, end in tokenizer.special.split(tail) if token is not None), None
     )

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
+import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
 _LOG = logging.getLogger("poise")
+_RUNNING: weakref.WeakSet[Background] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    # A thread that the interpreter ends inside a call into C++ would take the process down with it.
+    for background in list(_RUNNING):
+        background.close()
 
 
 class Background:
@@ -22,6 +32,7 @@ class Background:
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
+        _RUNNING.add(self)
 
     def submit(self, key: Hashable, job: Callable[[], None]) -> None:
         """Has a job run soon."""

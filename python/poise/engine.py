@@ -128,7 +128,14 @@ class Engine:
             )
         )
         session = Session(
-            self, session_id, tenant, conversation, tools=tools, questions=asked, sampling=sampling
+            self,
+            session_id,
+            tenant,
+            conversation,
+            tools=tools,
+            questions=asked,
+            told=messages,
+            sampling=sampling,
         )
         session.prepare()
         return session

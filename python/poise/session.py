@@ -13,6 +13,7 @@ from poise import _core, anticipate
 from poise.answer import AnswerReader
 from poise.anticipate import Guess, ToolGuess
 from poise.errors import Conflict, ContextOverflow, InvalidArgument, NotFound, ResourceExhausted
+from poise.events import Start, ToolCall
 from poise.options import MAX_NEW_TOKENS, Gate, Question, Sampling
 from poise.text.messages import Message, is_ids, result_text, to_messages, tool_message
 from poise.text.model import common
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from poise.engine import Engine
-    from poise.events import ToolCall
     from poise.text.conversation import Conversation, Plan
 
 Content: TypeAlias = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | Sequence[int]
@@ -60,8 +60,10 @@ class Session:
         *,
         tools: Sequence[Mapping[str, Any]] = (),
         questions: Iterable[Question] = (),
+        told: Sequence[Message] = (),
         sampling: Sampling,
     ) -> None:
+        """`told` are messages that the conversation already holds and that nothing was learned from yet."""
         self.id = session_id
         self.tenant = tenant
         self.sampling = sampling
@@ -82,6 +84,7 @@ class Session:
         for tool in tools:
             if "x-results" in tool:
                 self.declare_results(tool["function"]["name"], tool["x-results"])
+        self._learn(told)
 
     # --- asking and telling
 
@@ -130,9 +133,9 @@ class Session:
                 self._engine.text,
                 (stop,) if isinstance(stop, str) else stop,
                 bool(self._tools),
-                lambda: f"call{next(self._minted):05d}",
+                self._mint_call_id,
             )
-            turn = Turn(stream, reader, lambda end, answer: self._finish(sent, durable, end, answer))
+            turn = Turn(stream, reader, lambda *ended: self._finish(sent, durable, *ended))
             if durable:
                 self._turn = turn
                 self._learn(messages)
@@ -369,13 +372,13 @@ class Session:
         if self._turn is not None:
             self._turn.pump()
 
-    def _finish(self, sent: _Request, durable: bool, end: _core.TurnEnd, answer: AnswerReader) -> None:
+    def _finish(
+        self, sent: _Request, durable: bool, start: Start | None, end: _core.TurnEnd, answer: AnswerReader
+    ) -> None:
         with self._lock:
             if durable:
                 self._turn = None
-                if end.reason.name not in ("error", "cancelled") or (
-                    end.reason.name == "cancelled" and end.answer
-                ):
+                if start is not None and end.data_version > start.data_version:
                     self._commit(sent, end, answer)
                 else:
                     self._calls = sent.calls
@@ -392,20 +395,29 @@ class Session:
             self._conversation.commit_ids(len(sent.ids) + len(end.answer))
         else:
             self._conversation.commit(sent.plan)
-            self._conversation.commit_answer(end.answer, answer.message())
+            ids = answer.tokens if answer.stopped else end.answer
+            excess = len(end.answer) - len(ids)  # the turn had ended before the stop string was seen
+            self._conversation.commit_answer(ids, answer.message(), excess_tokens=excess)
 
     def _learn(self, messages: Sequence[Message]) -> None:
-        """Remembers what tools returned, and that the calls are answered."""
-        calls = {call.id: call for call in self._calls}
-        waiting = list(self._calls)
+        """Remembers what tools returned, and which calls still wait for a result."""
         for message in messages:
-            if message["role"] != "tool" or not waiting:
-                continue
-            call = calls.get(message.get("tool_call_id", ""), waiting[0])
-            if call in waiting:
-                waiting.remove(call)
-            self._engine.memory.record(self.tenant, call.name, call.arguments, message["content"])
-        self._calls = tuple(waiting)
+            if message["role"] == "assistant":
+                self._calls = tuple(self._told_call(call) for call in message.get("tool_calls", ()))
+            elif message["role"] == "tool" and self._calls:
+                asked = message.get("tool_call_id", "")
+                call = next((call for call in self._calls if call.id == asked), self._calls[0])
+                self._calls = tuple(other for other in self._calls if other is not call)
+                self._engine.memory.record(self.tenant, call.name, call.arguments, message["content"])
+
+    def _told_call(self, call: Mapping[str, Any]) -> ToolCall:
+        """A call of an answer that the client tells, as in a history."""
+        name, arguments = call["function"]["name"], call["function"]["arguments"]
+        known = arguments if isinstance(arguments, dict) else {}
+        return ToolCall(name, known, "", call.get("id") or self._mint_call_id())
+
+    def _mint_call_id(self) -> str:
+        return f"call{next(self._minted):05d}"
 
     # --- guesses
 

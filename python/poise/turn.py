@@ -28,7 +28,7 @@ class Turn:
         self,
         stream: _core.TurnStream,
         reader: AnswerReader,
-        finish: Callable[[_core.TurnEnd, AnswerReader], None],
+        finish: Callable[[Start | None, _core.TurnEnd, AnswerReader], None],
     ) -> None:
         self._stream = stream
         self._reader = reader
@@ -156,7 +156,7 @@ class Turn:
         else:
             self._queue(self._reader.close())
             try:
-                self._finish(event, self._reader)
+                self._finish(self._start, event, self._reader)
             finally:  # whatever the conversation makes of it, the turn is over
                 self._end = _end(event, self._reader)
                 self._ready.append(self._end)
@@ -189,15 +189,18 @@ def _start(core: _core.TurnStart) -> Start:
 
 def _end(core: _core.TurnEnd, reader: AnswerReader) -> End:
     reason = core.reason.name
+    tokens = core.answer
+    if reader.stopped:  # also if the turn had ended by itself before the stop string was seen
+        reason, tokens = "stop" if reason == "length" else reason, reader.tokens
     return End(
         finish_reason="tool_calls" if reason == "stop" and reader.calls else reason,
         text=reader.text,
         tool_calls=tuple(reader.calls),
-        tokens=tuple(core.answer),
+        tokens=tuple(tokens),
         data_version=core.data_version,
         usage=Usage(
             context_tokens=core.context_tokens,
-            answer_tokens=len(core.answer),
+            answer_tokens=len(tokens),
             reused_tokens=core.reused_tokens,
             prefilled_tokens=core.prefilled_tokens,
             reprefilled_tokens=core.reprefilled_tokens,

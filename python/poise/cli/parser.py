@@ -84,14 +84,14 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     add(
         "--think-ms",
         type=float,
-        default=700.0,
+        default=1500.0,
         metavar="MS",
         help="how long a user thinks before each message (default: %(default)s)",
     )
     add(
         "--tool-ms",
         type=float,
-        default=250.0,
+        default=400.0,
         metavar="MS",
         help="how long a tool takes to answer (default: %(default)s)",
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from poise.demo.duel import Duel, Row
-from poise.demo.scripts import DeskScript, Script, StreamScript
+from poise.demo.scripts import Ask, DeskScript, Script, StreamScript
 from poise.options import GREEDY, Question
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def play(
         duel = _duel(script, mode, engine, plain, on_row, tools=tools)
         _desk(script, duel, pace, max_says)
     else:
-        questions = [Question(content=script.question, name="trend")] if declared else []
+        questions = [Question(content=content) for content in script.questions] if declared else []
         duel = _duel(script, mode, engine, plain, on_row, questions=questions)
-        _stream(script, duel, pace)
+        _stream(script, duel, pace, max_says)
     duel.close()
 
 
@@ -89,17 +89,15 @@ def _answer(duel: Duel, result: TurnResult, script: DeskScript) -> TurnResult:
     return duel.turn("tool", lambda session: session.turn(results=results))
 
 
-def _stream(script: StreamScript, duel: Duel, pace: Pace) -> None:
-    asked = sorted(set(script.asked_after))
-    for number, values in enumerate(script.data, start=1):
-        due = next((after for after in asked if after >= number), None)
-        if due is None:
-            return
-        duel.append(values)
-        if due - number < _LIVE_TICKS:
+def _stream(script: StreamScript, duel: Duel, pace: Pace, max_asks: int) -> None:
+    places = [place for place, step in enumerate(script.steps) if isinstance(step, Ask)][:max_asks]
+    for place, step in enumerate(script.steps[: places[-1] + 1] if places else ()):
+        if isinstance(step, Ask):
+            duel.turn("question", _ask(step.content))
+            continue
+        duel.append({"role": "user", "content": step})
+        if any(place < ask <= place + _LIVE_TICKS for ask in places):
             duel.think(pace.tool_ms)
-        if due == number:
-            duel.turn("question", _ask(script.question))
 
 
 def _ask(question: str) -> Callable[[Session], Any]:

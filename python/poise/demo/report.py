@@ -99,8 +99,8 @@ def words(rows: Sequence[Row], mode: str, explained: str) -> list[str]:
         )
     if found["free_text_turns"]:
         lines.append(
-            f"  Of {found['free_text_turns']} free-text turns, {found['free_text_turns_framing_only']} gained "
-            "no more than the template's framing and a log brought up to date: nobody can know what a "
+            f"  Of {found['free_text_turns']} free-text turns, {found['free_text_turns_framing_only']} gained"
+            " no more than the template's framing and a log brought up to date: nobody can know what a "
             "user will type."
         )
     return lines

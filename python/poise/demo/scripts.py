@@ -34,14 +34,20 @@ class DeskScript:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """A place in a stream where its question is asked."""
+
+    content: str
+
+
+@dataclass(frozen=True)
 class StreamScript:
-    """A stream of numbers: data messages in order, and the places behind which one question is asked."""
+    """A stream of numbers: data messages in order, and between them questions."""
 
     id: str
     system: str
-    data: Sequence[str]
-    question: str
-    asked_after: Sequence[int]
+    steps: Sequence[str | Ask]
+    questions: Sequence[str]
 
 
 Script = DeskScript | StreamScript
@@ -72,20 +78,16 @@ def _mixed(desks: Iterable[Script], streams: Iterable[Script], limit: int) -> It
 
 
 def _script(record: Mapping[str, Any]) -> Script:
-    if "question" in record:
-        return StreamScript(
-            record["id"],
-            record["system"],
-            record["data"],
-            record["question"],
-            [asked["after"] for asked in record["asked"]],
-        )
-    system, *rest = record["messages"]
+    steps = record["steps"]
+    if record["kind"] == "stream":
+        questions = record["questions"]
+        told = [Ask(questions[step["ask"]]) if "ask" in step else step["content"] for step in steps]
+        return StreamScript(record["id"], record["system"], told, questions)
     return DeskScript(
         record["id"],
-        system["content"],
+        record["system"],
         record["tools"],
-        [message["content"] for message in rest if message["role"] == "user"],
+        [step["content"] for step in steps],
         {_key(known["name"], known["arguments"]): known["result"] for known in record["world"]},
     )
 

@@ -69,6 +69,9 @@ class Conversation:
     history: History = "generated"
     messages: list[Turned] = field(default_factory=list)
     log_tokens: int = 0
+    excess_tokens: int = (
+        0  # the log is this much longer: ids behind a stop string, which the next turn removes
+    )
     log_text: str = ""  # marked text of the log
     _ids: list[int] = field(default_factory=list)  # kept for history="rendered" only
     _boundaries: list[tuple[int, int]] = field(default_factory=list)
@@ -82,6 +85,7 @@ class Conversation:
             self.history,
             list(self.messages),
             self.log_tokens,
+            self.excess_tokens,
             self.log_text,
             list(self._ids),
             list(self._boundaries),
@@ -122,15 +126,19 @@ class Conversation:
         """The plan's ids are in the log now."""
         base = self.log_tokens if plan.rebase_to is None else plan.rebase_to
         self.messages = list(plan.messages)
+        self.excess_tokens = 0
         self.log_text = plan.text
         self._boundaries = plan.boundaries
         self.log_tokens = base + len(plan.ids) if log_tokens is None else log_tokens
         if self.history == "rendered":
             self._ids[base:] = plan.ids
 
-    def commit_answer(self, ids: Sequence[int], parsed: Message | None) -> None:
-        """An answer is in the log, behind a committed plan; `parsed` is it as a message with its tool calls
-        apart."""
+    def commit_answer(self, ids: Sequence[int], parsed: Message | None, *, excess_tokens: int = 0) -> None:
+        """An answer is in the log behind a committed plan, then `excess_tokens` ids that do not count.
+
+        `parsed` is it as a message with its tool calls apart.
+        """
+        self.excess_tokens = excess_tokens
         control = self.model.tokenizer.control
         protect = self.model.tokenizer.special.protect
         marked, run = "", []
@@ -154,7 +162,8 @@ class Conversation:
     def commit_ids(self, count: int) -> None:
         """Raw ids joined the log, `count` of them: nothing before them can be rendered differently any
         more."""
-        self.log_tokens += count
+        self.log_tokens += count + self.excess_tokens
+        self.excess_tokens = 0
         self.log_text = self._render(self.messages, False) if self.messages else ""
         self._floor = len(self.log_text)
         self._boundaries = [(self._floor, self.log_tokens)]
@@ -193,14 +202,15 @@ class Conversation:
         encoded = self.model.tokenizer.encode(text[begin:], at_start=self.log_tokens == 0)
         boundaries = [(chars + begin, ids + self.log_tokens) for chars, ids in encoded.boundaries]
         spans = self._spans(messages, len(messages) - len(added), text, encoded.boundaries, len(encoded.ids))
-        return Plan(encoded.ids, None, spans, text, [*self._boundaries, *boundaries], messages)
+        rebase_to = self.log_tokens if self.excess_tokens else None
+        return Plan(encoded.ids, rebase_to, spans, text, [*self._boundaries, *boundaries], messages)
 
     def _rebase(self, text: str, messages: list[Turned]) -> Plan:
         if self.history == "rendered" and self._floor == 0:
             encoded = self.model.tokenizer.encode(text, at_start=True)
             keep = common(self._ids, encoded.ids)
             new = encoded.ids[keep:]
-            rebase_to = keep if keep < self.log_tokens else None
+            rebase_to = keep if keep < self.log_tokens + self.excess_tokens else None
             if not new and rebase_to is not None:  # the rendering has shrunk: a request still needs one id
                 rebase_to, new = keep - 1, encoded.ids[keep - 1 :]
             spans = (
