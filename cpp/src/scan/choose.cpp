@@ -49,7 +49,10 @@ class Walk {
     if (prefix_.complete) {
       return {size(), size(), {listed(), listed()}};
     }
-    return {kBeyond, kBeyond, {wanted == kBeyond ? prefix_.total.lo : listed(), prefix_.total.hi}};
+    const double listed_too = prefix_.rest_only ? listed() : 0.0;
+    return {kBeyond,
+            kBeyond,
+            {wanted == kBeyond ? prefix_.total.lo + listed_too : listed(), prefix_.total.hi + listed_too}};
   }
 
   [[nodiscard]] Kept top_p(Kept kept, double p, double slack) const {
@@ -112,15 +115,19 @@ std::optional<Candidate> choose(const Prefix& prefix, const SamplingParams& para
   const Walk walk(prefix, cumulated);
   Kept kept = walk.top_k(params.top_k);
   // A list that holds all of top-k is the full scan's list too: the same numbers, nothing to allow for.
-  const bool same_list = params.top_k > 0 && static_cast<std::size_t>(params.top_k) <= walk.size();
+  const bool same_list =
+      params.top_k > 0 && static_cast<std::size_t>(params.top_k) <= std::min(walk.size(), kListLimit);
   const double slack = same_list ? 0.0 : prefix.slack;
   kept = walk.top_p(kept, static_cast<double>(params.top_p), slack);
   kept = walk.min_p(kept, static_cast<double>(params.min_p));
 
-  std::size_t lo = walk.exceeding(u * kept.mass.lo * (1.0 - slack));
-  std::size_t hi = walk.exceeding(u * kept.mass.hi * (1.0 + slack));
-  if (slack == 0.0 && kept.rank_lo == kept.rank_hi && kept.rank_lo != kBeyond) {
-    // Everything is known: rounding in u * mass must not lead behind the last candidate.
+  // Behind a very large top-k the full scan may have come by its masses in another way.
+  const bool known = params.top_k <= static_cast<std::int32_t>(kListLimit) && kept.rank_lo == kept.rank_hi &&
+                     kept.rank_lo < kSameRanks;
+  const double last_slack = known ? 0.0 : slack;
+  std::size_t lo = walk.exceeding(u * kept.mass.lo * (1.0 - last_slack));
+  std::size_t hi = walk.exceeding(u * kept.mass.hi * (1.0 + last_slack));
+  if (known) {  // rounding in u * mass must not lead behind the last candidate
     lo = std::min(lo, kept.rank_lo);
     hi = std::min(hi, kept.rank_lo);
   }

@@ -1,6 +1,5 @@
 #include "scan/full_scan.h"
 
-#include <array>
 #include <cmath>
 
 #include "scan/choose.h"
@@ -11,9 +10,6 @@
 
 namespace poise::scan_detail {
 namespace {
-
-/// Sizes of the sorted lists that are tried before the mass index. Most rows end in the first.
-constexpr std::array<std::size_t, 2> kListSizes{64, 1024};
 
 Candidate draw(const Row& row, const RowSums& sums, const ScanRequest& request, Scratch& memory) {
   const SamplingParams& params = *request.params;
@@ -37,6 +33,7 @@ Candidate draw(const Row& row, const RowSums& sums, const ScanRequest& request, 
     for (const std::size_t size : kListSizes) {
       select_best(row, size, memory);
       prefix.best = memory.list;
+      prefix.slack = size < kListSizes.back() ? kMassSlack : 0.0;
       prefix.complete = memory.list.size() < size || size >= row.size;
       if (const auto chosen = choose(prefix, params, u, memory.cumulated)) {
         return *chosen;

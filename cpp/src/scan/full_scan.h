@@ -6,9 +6,6 @@
 
 namespace poise::scan_detail {
 
-/// The largest top-k that is answered from a sorted list; a larger one goes through the mass index.
-inline constexpr std::size_t kListLimit = 4096;
-
 [[nodiscard]] ScanResult scan_row(const Row& row, const ScanRequest& request, Scratch& memory);
 
 /// log-probability of a logit under a row's statistics; `mass` relative to the largest logit `max`.

@@ -21,16 +21,12 @@ std::optional<Candidate> draw(std::span<const Candidate> best, bool complete, In
                               const ScanRequest& request) {
   thread_local std::vector<double> cumulated;
   Prefix prefix;
-  // Longer lists than the full scan's own would not be the same numbers.
-  prefix.best = best.first(std::min(best.size(), kListLimit));
-  prefix.complete = complete && prefix.best.size() == best.size();
+  prefix.best = best;
+  prefix.complete = complete;
   prefix.weigh = {static_cast<double>(best[0].logit), static_cast<double>(request.params->temperature)};
   prefix.slack = kMassSlack;
-  double listed = 0.0;
-  for (const Candidate& c : best) {
-    listed += prefix.weigh(c);
-  }
-  prefix.total = {listed + rest.lo, listed + rest.hi};
+  prefix.total = rest;
+  prefix.rest_only = true;
   return choose(prefix, *request.params, uniform(request), cumulated);
 }
 

@@ -33,6 +33,8 @@ struct Kernels {
   RowSums (*row_sums)(const float* row, std::size_t size, float* block_max, float* lane_max);
   /// Sum of exp((l - max) * inverse_temperature), inverse_temperature in (0, infinity).
   double (*mass)(const float* row, std::size_t size, float max, float inverse_temperature);
+  /// Sum of counts[i] * exp(levels[i] * inverse_temperature), levels <= 0.
+  double (*counted_mass)(const float* levels, const float* counts, std::size_t size, float inverse_temperature);
   /// First index in [begin, end) whose logit equals `value`, or end.
   std::size_t (*find_equal)(const float* row, std::size_t begin, std::size_t end, float value);
   /// Writes the ascending indices whose logit is >= threshold, blocks below it skipped. `out` holds `size`.

@@ -178,6 +178,18 @@ double mass(const float* row, std::size_t size, float max, float inverse_tempera
 }
 
 template <typename V>
+double counted_mass(const float* levels, const float* counts, std::size_t size, float inverse_temperature) {
+  const Exp<V> exp(inverse_temperature);
+  typename V::Doubles sum = V::zero();
+  for (std::size_t i = 0; i < size; i += kLanes) {
+    const typename V::Floats weights = V::max(V::set(0.0F), load_padded<V>(counts, i, size));
+    const typename V::Floats e = exp(exp.clamp(load_padded<V>(levels, i, size)));
+    sum = V::add(sum, V::widen(V::mul(weights, e)));
+  }
+  return total<V>(sum);
+}
+
+template <typename V>
 std::size_t find_equal(const float* row, std::size_t begin, std::size_t end, float value) {
   const typename V::Floats wanted = V::set(value);
   for (std::size_t i = begin; i < end; i += kLanes) {
@@ -290,8 +302,8 @@ std::size_t gather_bin(const float* row, std::size_t size, float max, float inve
 
 template <typename V>
 constexpr Kernels kernel_table() {
-  return {row_sums<V>,    mass<V>,       find_equal<V>, gather_at_least<V>,
-          masked_copy<V>, count_bits<V>, histogram<V>,  gather_bin<V>};
+  return {row_sums<V>,    mass<V>,       counted_mass<V>, find_equal<V>, gather_at_least<V>,
+          masked_copy<V>, count_bits<V>, histogram<V>,    gather_bin<V>};
 }
 
 }  // namespace

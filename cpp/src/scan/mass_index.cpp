@@ -2,8 +2,15 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 namespace poise::scan_detail {
+namespace {
+
+/// Behind every id: the end of a prefix that leaves nothing out.
+constexpr Candidate kWorst{-std::numeric_limits<float>::infinity(), std::numeric_limits<TokenId>::max()};
+
+}  // namespace
 
 MassIndex::MassIndex(const Row& row, float max, double temperature, Scratch& memory)
     : row_(row),
@@ -33,14 +40,6 @@ Candidate MassIndex::choose(const SamplingParams& params, double u) {
   return better(kept.last, drawn.last) ? kept.last : drawn.last;
 }
 
-std::size_t MassIndex::last_bin() const {
-  std::size_t bin = kBins - 1;
-  while (bin > 0 && counts_[bin] == 0) {
-    --bin;
-  }
-  return bin;
-}
-
 void MassIndex::open(std::size_t bin) {
   const std::size_t found =
       kernels().gather_bin(row_.values, row_.size, max_, static_cast<float>(1.0 / weigh_.temperature),
@@ -51,13 +50,14 @@ void MassIndex::open(std::size_t bin) {
   }
 }
 
-MassIndex::Cut MassIndex::everything() {
-  double mass = 0.0;
-  for (const double bin : mass_) {
-    mass += bin;
+MassIndex::Cut MassIndex::everything() const { return {kWorst, std::accumulate(mass_.begin(), mass_.end(), 0.0)}; }
+
+MassIndex::Cut MassIndex::last(std::size_t bin) {
+  while (bin > 0 && counts_[bin] == 0) {
+    --bin;
   }
-  open(last_bin());
-  return {*std::max_element(memory_.list.begin(), memory_.list.end(), better), mass};
+  open(bin);
+  return {*std::max_element(memory_.list.begin(), memory_.list.end(), better), everything().mass};
 }
 
 MassIndex::Cut MassIndex::at_rank(std::size_t rank) {
@@ -86,8 +86,8 @@ MassIndex::Cut MassIndex::at_mass(double mass, bool strictly) {
   for (; bin < kBins && !passed(before + mass_[bin]); ++bin) {
     before += mass_[bin];
   }
-  if (bin == kBins) {
-    return everything();
+  if (bin == kBins) {  // only by rounding
+    return last(kBins - 1);
   }
   open(bin);
   auto first = memory_.list.begin();
@@ -133,12 +133,8 @@ MassIndex::Cut MassIndex::at_least(double least) {
       }
     }
   }
-  for (std::size_t i = bin; !found && i-- > 0;) {
-    if (counts_[i] != 0) {
-      open(i);
-      cut.last = *std::max_element(memory_.list.begin(), memory_.list.end(), better);
-      found = true;
-    }
+  if (!found) {  // the cut lies at the edge of the bins before
+    cut.last = last(bin - 1).last;
   }
   return cut;
 }

@@ -26,15 +26,16 @@ class MassIndex {
     double mass = 0.0;
   };
 
-  [[nodiscard]] Cut everything();
+  [[nodiscard]] Cut everything() const;
+  /// The worst id in the last non-empty bin at or before `bin`, and the whole mass.
+  [[nodiscard]] Cut last(std::size_t bin);
   [[nodiscard]] Cut at_rank(std::size_t rank);
-  /// The shortest prefix whose mass reaches (or, if `strictly`, exceeds) `mass`; everything() if none does.
+  /// The shortest prefix whose mass reaches (or, if `strictly`, exceeds) `mass`; the whole row if none does.
   [[nodiscard]] Cut at_mass(double mass, bool strictly);
   /// The prefix of ids whose mass is >= `least`, least in (0, 1].
   [[nodiscard]] Cut at_least(double least);
   /// The ids of one bin, in memory_.list, in no order.
   void open(std::size_t bin);
-  [[nodiscard]] std::size_t last_bin() const;
 
   const Row& row_;
   Scratch& memory_;

@@ -67,7 +67,8 @@ ScanResult ReadyRow::scan(const ScanRequest& request) const {
 
 std::size_t ReadyRow::size_bytes() const noexcept {
   return sizeof(*this) + logits_.capacity() * sizeof(float) + head_.capacity() * sizeof(TokenLogprob) +
-         sizeof(scan_detail::HeadIndex) + index_->best.capacity() * sizeof(Candidate);
+         sizeof(scan_detail::HeadIndex) + index_->best.capacity() * sizeof(Candidate) +
+         (index_->tail.levels.capacity() + index_->tail.counts.capacity()) * sizeof(float);
 }
 
 }  // namespace poise

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace poise::scan_detail {
 namespace {
 
-/// Relative error of one sum, with room: it is what extending a line through two of them multiplies.
+/// Relative error of a sum of float exponentials at temperature 1, with room; it grows with 1 / temperature.
 constexpr double kSumError = 5e-6;
+/// Width of a bin in nats; the kernel finds bins in float, so a little more.
+constexpr double kBinNats = 1.01 / static_cast<double>(kBinsPerNat);
 
 }  // namespace
 
@@ -26,55 +29,37 @@ RowSums sums_at(const float* logits, std::size_t size, float reference) {
 }
 
 Tail measure_tail(const float* rest, std::size_t size, float reference) {
+  std::vector<double> mass(kBins, 0.0);
+  std::vector<std::uint32_t> counts(kBins, 0);
+  kernels().histogram(rest, size, reference, 1.0F, mass.data(), counts.data());
   Tail tail;
   tail.reference = reference;
   tail.sums = sums_at(rest, size, reference);
-  for (std::size_t i = 0; i < size; ++i) {
-    tail.size += rest[i] > -std::numeric_limits<float>::infinity() ? 1 : 0;
-  }
-  for (std::size_t i = 0; i < kTailExponents.size(); ++i) {
-    const double a = kTailExponents[i];
-    tail.powers[i] = a == 0.0   ? static_cast<double>(tail.size)
-                     : a == 1.0 ? tail.sums.mass
-                                : kernels().mass(rest, size, reference, static_cast<float>(a));
+  tail.size = std::accumulate(counts.begin(), counts.end(), std::size_t{0});
+  tail.deep = static_cast<double>(counts.back());
+  for (std::size_t bin = 0; bin + 1 < kBins; ++bin) {
+    if (counts[bin] != 0) {
+      tail.levels.push_back(static_cast<float>(std::log(mass[bin] / static_cast<double>(counts[bin]))));
+      tail.counts.push_back(static_cast<float>(counts[bin]));
+    }
   }
   return tail;
 }
 
-Interval Tail::mass(double temperature) const noexcept {
-  if (size == 0) {
-    return {};
+// Within one bin let f(a) = log of the mean of x^a. f(0) = 0, f(1) is the bin's level, and f'' is a variance of log x, which
+// in a bin of width w is at most w^2 / 4. So f(a) differs from a * f(1) by at most w^2 / 8 * |a * (a - 1)|, upwards (Jensen)
+// for a > 1 and downwards for a < 1, and so does the log of the whole sum.
+Interval Tail::mass(double temperature) const {
+  if (temperature == 1.0) {
+    return {sums.mass * (1.0 - kSumError), sums.mass * (1.0 + kSumError)};
   }
   const double a = 1.0 / temperature;
-  constexpr std::size_t kLast = kTailExponents.size() - 1;
-  // log P at the sums; P may underflow far below the head, where it cannot matter.
-  const auto log_power = [this](std::size_t i) { return std::log(std::max(powers[i], 1e-300)); };
-  // The line through sums i and i + 1, lowered by what errors in both can do to it at `a`.
-  const auto line = [&](std::size_t i) {
-    const double width = kTailExponents[i + 1] - kTailExponents[i];
-    const double slope = (log_power(i + 1) - log_power(i)) / width;
-    const double away = std::abs(a - kTailExponents[i]) / width;
-    return log_power(i) + slope * (a - kTailExponents[i]) - kSumError * (1.0 + 2.0 * away);
-  };
-  const auto above = std::upper_bound(kTailExponents.begin(), kTailExponents.end(), a);
-  if (above == kTailExponents.end()) {
-    return {std::exp(line(kLast - 1)), powers[kLast] * (1.0 + kSumError)};
-  }
-  const auto right = static_cast<std::size_t>(above - kTailExponents.begin());  // a is in [right - 1, right)
-  const std::size_t left = right - 1;
-  if (a == kTailExponents[left]) {
-    return {powers[left] * (1.0 - kSumError), powers[left] * (1.0 + kSumError)};
-  }
-  const double share = (a - kTailExponents[left]) / (kTailExponents[right] - kTailExponents[left]);
-  const double chord = (1.0 - share) * log_power(left) + share * log_power(right);
-  double lower = log_power(right) - kSumError;  // P falls as `a` rises
-  if (left > 0) {
-    lower = std::max(lower, line(left - 1));
-  }
-  if (right < kLast) {
-    lower = std::max(lower, line(right));
-  }
-  return {std::exp(lower), std::exp(chord + kSumError)};
+  const double sum = kernels().counted_mass(levels.data(), counts.data(), levels.size(), static_cast<float>(a));
+  const double bend = kBinNats * kBinNats / 8.0 * a * (a - 1.0);
+  const double error = kSumError * (1.0 + a);
+  const double deepest = static_cast<double>(kBins - 2) / static_cast<double>(kBinsPerNat);
+  return {sum * std::exp(std::min(bend, 0.0) - error),
+          sum * std::exp(std::max(bend, 0.0) + error) + deep * std::exp(-a * deepest)};
 }
 
 }  // namespace poise::scan_detail
