@@ -131,7 +131,9 @@ void bind_states(py::module_& module) {
               field("data_version", &S::data_version, "Counts commits."),
               field("resident_version", &S::resident_version, "Newest version whose whole log is in KV."),
               field("resident_tokens", &S::resident_tokens, "Of the log, in KV."),
-              field("busy", &S::busy, "A durable turn runs."), field("entries", &S::entries, "Its entries."));
+              field("busy", &S::busy, "A durable turn runs."),
+              field("idle_error", &S::idle_error, "Why idle work on it stopped; empty if it did not."),
+              field("entries", &S::entries, "Its entries."));
 }
 
 }  // namespace

@@ -29,7 +29,7 @@ def world() -> SimWorld:
         ({"tokens": [1], "top_logprobs": 21}, _core.InvalidArgument, "top_logprobs is 21"),
         ({"tokens": [1], "stop_tokens": [500]}, _core.InvalidArgument, "500"),
         (
-            {"tokens": [1], "messages": [_core.MessageSpan("user", "", 0, 2)]},
+            {"tokens": [1], "messages": [_core.MessageSpan(role="user", begin=0, end=2)]},
             _core.InvalidArgument,
             r"span \[0, 2\)",
         ),

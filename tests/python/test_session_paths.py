@@ -173,7 +173,7 @@ def test_sampling_without_a_seed_adopts_the_entrys_once(world: SimWorld, tempera
         {"temperature": 1.0, "seed": 8, "min_p": 0.1},
         {"temperature": 1.0, "seed": 9, "repetition_penalty": 1.3, "presence_penalty": 0.4, "frequency_penalty": 0.3},
         {"temperature": 0.0, "repetition_penalty": 1.5},
-        {"temperature": 0.0, "bias": [_core.LogitBias(17, 30.0)]},
+        {"temperature": 0.0, "bias": [_core.LogitBias(token=17, bias=30.0)]},
     ],
     ids=lambda p: "+".join(p),
 )

@@ -83,9 +83,16 @@ class SimWorld:
         sink = _core.CollectSink()
         bare.enqueue(_core.Request(context=context, **request), sink)
         bare.run_until_idle()
-        return [token.token for token in sink.tokens]
+        return list(sink.tokens)
 
 
 MANAGER_OPTIONS = frozenset(
-    {"max_sessions", "max_sessions_per_tenant", "max_entries_per_session", "max_entry_bytes", "preposition", "idle"}
+    {
+        "max_sessions",
+        "max_sessions_per_tenant",
+        "max_entries_per_session",
+        "max_entry_bytes",
+        "preposition",
+        "idle",
+    }
 )

@@ -198,6 +198,7 @@ struct SessionState {
   DataVersion resident_version = 0;       ///< newest version whose whole log is in KV (but for its last id)
   Position resident_tokens = 0;
   bool busy = false;                      ///< a durable turn runs
+  std::string idle_error;                 ///< why idle work on this session stopped; empty if it did not
   std::vector<EntryState> entries;
 };
 

@@ -101,7 +101,7 @@ std::int32_t SessionManager::Impl::commit(Lock& lock, Session& session, Commit c
   }
   session.log.insert(session.log.end(), change.tokens.begin(), change.tokens.end());
   session.messages.insert(session.messages.end(), change.messages.begin(), change.messages.end());
-  session.idle_blocked = false;
+  session.idle_error.clear();
   if (version != session.version) {
     session.version = version;
     session.lengths.emplace_back(version, session.length());

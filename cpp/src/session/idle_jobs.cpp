@@ -119,11 +119,11 @@ IdleCandidate SessionManager::Impl::remaining_work(const Session& session, const
   if (room < 1) return work;  // could not be asked either
   const std::int32_t ahead = std::min(session.options.continuation_tokens, room - 1);
   if (entry.completing) {
-    work.prefill_tokens = log_missing + tokens;
+    work.prefill_tokens = std::max(1, log_missing + tokens);
     const auto written = tokens - static_cast<std::int32_t>(entry.guess.tokens.size());
     work.decode_tokens = std::clamp(entry.guess.completion_tokens - written, 1, std::max(1, room - 1));
   } else if (!entry.decides) {
-    if (!entry.worked) work.prefill_tokens = log_missing + tokens;
+    if (!entry.worked) work.prefill_tokens = std::max(1, log_missing + tokens);
   } else if (!entry.ready) {
     work.prefill_tokens = std::max(1, log_missing + tokens);
     work.decode_tokens = ahead;
@@ -132,6 +132,14 @@ IdleCandidate SessionManager::Impl::remaining_work(const Session& session, const
         std::max(0, ahead - static_cast<std::int32_t>(entry.continuation.size()));
   }
   return work;
+}
+
+TokenSpan SessionManager::Impl::begun_tokens(const Session& session, const Entry& entry) const {
+  if (entry.owner != kNoOwner) return {};
+  Tokens context = session.log;
+  context.insert(context.end(), entry.tokens.begin(), entry.tokens.end());
+  const Position resident = executor->resident_prefix(context, session.kv, session.owner);
+  return TokenSpan(entry.tokens).first(static_cast<std::size_t>(std::max(0, resident - session.length())));
 }
 
 void SessionManager::Impl::refresh_offers(Session& session) {
@@ -143,14 +151,29 @@ void SessionManager::Impl::refresh_offers(Session& session) {
   const Position resident = executor->resident_prefix(session.log, session.kv, session.owner);
   settle_versions(session, resident);
   const Position log_missing = session.length() - resident;
+  const auto begun = session.entries.find(session.begun_entry);
+  const TokenSpan behind = begun ? begun_tokens(session, *begun) : TokenSpan{};
+  const auto missing = [&](const Entry& entry) {
+    const bool own_sequence = entry.owner != kNoOwner;
+    return log_missing - (own_sequence ? 0 : static_cast<Position>(common_prefix(entry.tokens, behind)));
+  };
+  // Guesses share the place behind the log. Unless another one is worth more, what was begun there is finished first:
+  // equal ones that took turns would push each other out for ever.
+  const double begun_value =
+      behind.empty() ? 0.0 : scheduler.value(remaining_work(session, *begun, missing(*begun)));
   bool anything = false;
   for (const auto& [id, entry] : session.entries.all()) {
-    const IdleCandidate work = remaining_work(session, *entry, log_missing);
+    const IdleCandidate work = remaining_work(session, *entry, missing(*entry));
     if (work.prefill_tokens == 0 && work.decode_tokens == 0) {
+      scheduler.withdraw(session.key, id);
+      continue;
+    }
+    anything = true;
+    const bool pushes_out = work.prefill_tokens > 0 && entry != begun && entry->owner == kNoOwner;
+    if (pushes_out && begun_value > 0.0 && scheduler.value(work) <= begun_value) {
       scheduler.withdraw(session.key, id);
     } else {
       scheduler.offer(work);
-      anything = true;
     }
   }
   // The last id of an answer has no KV yet; alone it is not worth a step.
@@ -399,9 +422,11 @@ void SessionManager::Impl::finish_stage(IdleJob& done) {
   Session& session = *done.session;
   const bool in_place = done.owner == session.owner;
   if (done.stage == IdleJob::Stage::prefill || !done.entry) {
-    if (in_place && done.stage == IdleJob::Stage::prefill && done.entry &&
-        session.resident_entry != done.entry->id) {
-      session.resident_entry = 0;  // the place behind the log is being rewritten
+    if (in_place && done.stage == IdleJob::Stage::prefill && done.entry) {
+      if (session.resident_entry != done.entry->id) {
+        session.resident_entry = 0;  // the place behind the log is being rewritten
+      }
+      session.begun_entry = done.entry->id;
     }
     return;
   }

@@ -148,7 +148,10 @@ class SessionManager::Impl {
   // idle_jobs.cpp
   void refresh_offers(Session& session);
   /// What is left to pay for an entry; `prefill_tokens` and `decode_tokens` 0 if nothing is.
+  /// `log_missing`: tokens of the log without KV; less than 0: tokens of the entry with KV.
   IdleCandidate remaining_work(const Session& session, const Entry& entry, Position log_missing) const;
+  /// The entry's tokens that have KV behind the log.
+  TokenSpan begun_tokens(const Session& session, const Entry& entry) const;
   void offer_placement(Session& session);
   void cancel_job_of(const Session& session);
   std::shared_ptr<IdleJob> plan_job(const IdleCandidate& candidate, Request& request);

@@ -277,6 +277,7 @@ SessionState SessionManager::Impl::state(const SessionId& id) {
   const auto [oldest, length] = session->lengths.front();
   state.resident_version = length - 1 <= state.resident_tokens ? oldest : 0;
   state.busy = session->writer != nullptr;
+  state.idle_error = session->idle_error;
   for (const auto& [entry_id, entry] : session->entries.all()) {
     EntryState out;
     out.id = entry_id;
