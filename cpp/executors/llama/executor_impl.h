@@ -100,12 +100,14 @@ class LlamaExecutor::Impl {
   void account(llama::Job& job, std::int32_t tokens, bool idle, Duration share);
   void measure(const std::vector<llama::PassItem>& items, Duration took);
   void fail(const std::vector<llama::PassItem>& items, const std::string& error);
+  void repair(const std::vector<llama::PassItem>& items);
   void deliver(llama::Job& job, const std::vector<Row>& rows);
   [[nodiscard]] std::optional<FinishReason> choose_token(llama::Job& job, std::span<const float> row, bool returned);
   [[nodiscard]] llama::Job* job_of(llama::SeqId seq) const;
 
   LlamaOptions options_;
   ExecutorInfo info_;
+  std::string layout_note_;
   SteadyClock clock_;
   std::shared_ptr<const llama::Model> model_;
   std::shared_ptr<const llama::Vocab> vocab_;

@@ -181,7 +181,7 @@ std::vector<std::byte> KvContext::save(SeqId seq) {
 }
 
 bool KvContext::restore(SeqId seq, std::span<const std::byte> state) {
-  if (dirty(seq)) {
+  if (dirty(seq) || state.empty()) {
     return false;
   }
   bool whole = false;

@@ -1,11 +1,14 @@
 // From options to a running executor: checks, loading, memory plan, layout, measurements, facts.
 #include <algorithm>
 #include <cmath>
+#include <iomanip>
 #include <random>
+#include <sstream>
 
 #include "common/format.h"
 #include "executors/llama/cpu_cores.h"
 #include "executors/llama/executor_impl.h"
+#include "executors/llama/layout_probe.h"
 #include "executors/llama/log_sink.h"
 #include "executors/llama/memory_plan.h"
 #include "executors/llama/startup_probe.h"
@@ -73,7 +76,7 @@ void LlamaExecutor::Impl::load() {
 
   const llama::ProbeResult probe = llama::probe_costs(*context_, costs_, options_.max_idle_step_ms);
   info_.idle_quantum_tokens = probe.idle_quantum_tokens;
-  info_.can_roll_back = !model_->recurrent;
+  info_.can_roll_back = probe.can_roll_back && !model_->recurrent;
   kv_ = std::make_unique<llama::KvStore>(
       *context_, costs_,
       llama::KvStore::Options{options_.max_sequences, options_.park_bytes, info_.can_roll_back});
@@ -84,8 +87,17 @@ void LlamaExecutor::Impl::load() {
 }
 
 void LlamaExecutor::Impl::choose_layout() {
-  if (options_.layout == KvLayout::automatic) {
-    options_.layout = KvLayout::streams;
+  if (options_.layout != KvLayout::automatic) {
+    return;
+  }
+  const llama::LayoutChoice choice = llama::choose_layout(model_, options_);
+  options_.layout = choice.layout;
+  if (choice.measured) {
+    std::ostringstream note;
+    note << std::fixed << std::setprecision(2) << "; measured ms a token, one running / half of them: streams "
+         << choice.streams.one_us / 1000.0 << " / " << choice.streams.many_us / 1000.0 << ", unified "
+         << choice.unified.one_us / 1000.0 << " / " << choice.unified.many_us / 1000.0;
+    layout_note_ = note.str();
   }
 }
 
@@ -106,7 +118,7 @@ void LlamaExecutor::Impl::describe(bool one_pass_fits) {
                  .stop_tokens = true, .logprobs = true};
   info_.memory_plan += text("; ", options_.layout == KvLayout::unified ? "unified" : "one stream a sequence", ", ",
                             options_.threads, options_.threads == 1 ? " thread" : " threads", ", one pass ",
-                            one_pass_fits ? "fits" : "exceeds", " an idle step of ", options_.max_idle_step_ms, " ms");
+                            one_pass_fits ? "fits" : "exceeds", " an idle step of ", options_.max_idle_step_ms, " ms", layout_note_);
   stats_.prefill_us_per_token = costs_.prefill_us_per_token.value_or(0.0);
   stats_.decode_us_per_step = costs_.decode_us.value_or(0.0);
 }

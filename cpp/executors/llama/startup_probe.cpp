@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 
 #include "common/format.h"
 #include "poise/error.h"
@@ -17,22 +18,18 @@ class Probe {
 
   // Microseconds of a pass of `tokens` tokens on each of the first `sequences` sequences; they are removed again.
   double pass_us(std::int32_t tokens, std::int32_t sequences) {
-    batch_.clear();
-    for (SeqId seq = 0; seq < sequences; ++seq) {
-      const Position begin = context_.length(seq);
-      for (Position at = 0; at < tokens; ++at) {
-        batch_.add(0, begin + at, seq, at + 1 == tokens);
-      }
-    }
-    const auto begin = std::chrono::steady_clock::now();
-    if (context_.decode(batch_) != PassResult::done) {
-      throw ExecutorError(text("the first pass of the model failed: ", context_.error()));
-    }
-    const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - begin;
+    const double us = run(tokens, sequences);
     for (SeqId seq = 0; seq < sequences; ++seq) {
       static_cast<void>(context_.remove(seq, 0));
     }
-    return took.count();
+    return us;
+  }
+
+  // Gives the first sequence `tokens` tokens.
+  void fill(std::int32_t tokens) {
+    for (std::int32_t i = 0; i < tokens; ++i) {
+      run(1, 1);  // a batch may have room for one token only
+    }
   }
 
   double best_us(std::int32_t tokens, std::int32_t sequences) {
@@ -44,6 +41,21 @@ class Probe {
   }
 
  private:
+  double run(std::int32_t tokens, std::int32_t sequences) {
+    batch_.clear();
+    for (SeqId seq = 0; seq < sequences; ++seq) {
+      const Position begin = context_.length(seq);
+      for (Position at = 0; at < tokens; ++at) {
+        batch_.add(0, begin + at, seq, at + 1 == tokens);
+      }
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    if (context_.decode(batch_) != PassResult::done) {
+      throw ExecutorError(text("the first pass of the model failed: ", context_.error()));
+    }
+    return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count();
+  }
+
   KvContext& context_;
   PassBatch batch_;
 };
@@ -63,12 +75,26 @@ void probe_copy(Probe& probe, KvContext& context, Costs& costs) {
   if (context.shape().sequences < 2) {
     return;
   }
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < kRepeats; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    context.copy(0, 1, 1);
+    const std::chrono::duration<double, std::micro> call = std::chrono::steady_clock::now() - begin;
+    const double carried_out = context.any_dirty() ? probe.pass_us(1, 1) - costs.decode_us.value_or(0.0) : 0.0;
+    best = std::min(best, call.count() + std::max(0.0, carried_out));
+    static_cast<void>(context.remove(1, 0));
+  }
+  costs.copy_us.add(best);
+}
+
+// A pass of two tokens on an empty sequence, then the removal of the second: what a rollback does and costs.
+bool probe_rollback(Probe& probe, KvContext& context, Costs& costs) {
+  probe.fill(2);
   const auto begin = std::chrono::steady_clock::now();
-  context.copy(0, 1, 1);
-  const std::chrono::duration<double, std::micro> call = std::chrono::steady_clock::now() - begin;
-  const double carried_out = context.any_dirty() ? probe.pass_us(1, 1) - costs.decode_us.value_or(0.0) : 0.0;
-  costs.copy_us.add(call.count() + std::max(0.0, carried_out));
-  static_cast<void>(context.remove(1, 0));
+  const bool taken_back = context.remove(0, 1) && context.length(0) == 1;
+  const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - begin;
+  costs.rollback_us.add(took.count());
+  return taken_back;
 }
 
 }  // namespace
@@ -91,12 +117,10 @@ ProbeResult probe_costs(KvContext& context, Costs& costs, double max_idle_step_m
     }
     result.idle_quantum_tokens = tokens;
   }
-  probe_copy(probe, context, costs);
-
-  const auto begin = std::chrono::steady_clock::now();
-  static_cast<void>(context.remove(0, 0));
-  const std::chrono::duration<double, std::micro> rollback = std::chrono::steady_clock::now() - begin;
-  costs.rollback_us.add(rollback.count());
+  result.can_roll_back = probe_rollback(probe, context, costs);
+  if (result.can_roll_back) {
+    probe_copy(probe, context, costs);
+  }
   context.clear();
   return result;
 }

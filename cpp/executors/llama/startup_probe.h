@@ -11,6 +11,8 @@ struct ProbeResult {
   std::int32_t idle_quantum_tokens = 1;
   /// Whether a pass of one token fits into the limit.
   bool one_pass_fits = false;
+  /// Whether the memory took back a part of a sequence.
+  bool can_roll_back = false;
 };
 
 /// Warms up, then fills `costs` from passes of 1, 2, 4, ... tokens until one exceeds `max_idle_step_ms`; and, under streams,

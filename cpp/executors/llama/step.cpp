@@ -153,8 +153,19 @@ bool LlamaExecutor::Impl::step() {
     settle(items, idle, took);
   } else if (result == PassResult::failed) {
     fail(items, context_->error());
+  } else {
+    repair(items);
   }
   return true;
+}
+
+// After an interruption: a sequence that is not as it was before the pass is computed anew.
+void LlamaExecutor::Impl::repair(const std::vector<PassItem>& items) {
+  for (const PassItem& item : items) {
+    if (context_->length(item.seq) != kv_->size(item.seq)) {
+      kv_->discard(item.seq);
+    }
+  }
 }
 
 // Carries out pending copies while nobody waits, by a throwaway token. Returns whether there were any.

@@ -70,7 +70,7 @@ TEST_CASE("tenants share nothing") {
   LlamaExecutor executor(tiny_options());
   const Tokens context = some_tokens(64);
   static_cast<void>(run(executor, greedy(context, 4, 1, 7)));
-  CHECK(executor.resident_prefix(context, KvKey{.tenant_salt = 8}, 1) == 0);
+  CHECK(executor.resident_prefix(context, KvKey{8, 0, 0.0F}, 1) == 0);
   const auto other = run(executor, greedy(context, 4, 2, 8));
   CHECK(other->completion.reused_tokens == 0);
   CHECK(other->completion.prefilled_tokens == 64);
