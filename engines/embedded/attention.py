@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 
 Mask = BlockMask | Tensor
@@ -42,4 +42,4 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Mask) -> Tensor:
         out = flex_attention(q, k, v, block_mask=mask, enable_gqa=True)
         assert isinstance(out, Tensor)
         return out
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)

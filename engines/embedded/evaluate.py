@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from desk.pools import Split
 from desk.render import render
 from desk.seeds import EVALUATION_SEED
 from desk.session import make_session
 from desk.stream import ANSWERS, NOISE_LEVELS, make_stream, messages_of
 from desk.tokenizer import load
 from llama import Llama
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from desk.pools import Split
 
 Json = dict[str, Any]
 
@@ -40,6 +43,7 @@ def decisions(model: Llama, sessions: int, split: Split = "heldout", novel: bool
     """Every assistant message of the sessions is asked for; the true history stands before it."""
     tokenizer = load()
     stop = tokenizer.token_to_id("<|im_end|>")
+    assert stop is not None
     count: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     for index in range(sessions):
@@ -110,7 +114,9 @@ def table(report: Json) -> str:
     for title, part in (("known wording", "decisions"), ("new wording", "decisions, new wording")):
         for name, value in report[part].items():
             if isinstance(value, dict) and "asked" in value:
-                lines.append(f"| {name} ({title}) | {value['right']} / {value['asked']} | {value['share']:.1%} |")
+                lines.append(
+                    f"| {name} ({title}) | {value['right']} / {value['asked']} | {value['share']:.1%} |"
+                )
     for level, value in report["trends"].items():
         model, fit = value["model"], value["least squares"]
         lines.append(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gguf
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import load_file
-
 from config import SHAPES, Shape
 from desk.render import TEMPLATE_PATH
 from desk.tokenizer import CONTROL, PATH, TAGS
+from safetensors.numpy import load_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Array = npt.NDArray[np.float32]
 

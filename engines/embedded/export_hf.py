@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors.numpy import save_file
-
 from config import SHAPES
 from desk.render import TEMPLATE_PATH
 from desk.tokenizer import PATH
 from export_gguf import weights
+from safetensors.numpy import save_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _GROUPS = {
     "q_proj": "self_attn",

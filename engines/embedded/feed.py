@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Iterator
 from functools import partial
 from itertools import count
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from desk.corpus import Rows, shard
 from torch import Tensor
 
-from desk.corpus import Rows, shard
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -36,7 +38,7 @@ def _batches(shards: Iterator[Rows], rows: int) -> Iterator[Batch]:
             held -= rows
 
 
-def batches(seed: int, rows: int, workers: int) -> Iterator[Batch]:
+def batches(seed: int, rows: int, workers: int) -> Generator[Batch]:
     """Endless (tokens, weights, documents), each (rows, context). The same whatever `workers` is."""
     make = partial(shard, seed)
     if workers == 0:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from desk.render import to_json
+from desk.seeds import EVALUATION_SEED
 from desk.session import Session, make_session
 from desk.stream import ANSWERS, NOISE_LEVELS, Stream, make_stream
-from desk.seeds import EVALUATION_SEED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Json = dict[str, Any]
 
@@ -67,15 +69,13 @@ def stream_line(stream: Stream) -> Json:
 def lines() -> Iterator[Json]:
     """All held-out sessions, desk first."""
     for index in range(DESK_SESSIONS):
-        episodes = 1 + index % 4 if index % 8 else 10
+        episodes = 10 if index % 8 == 7 else 2 + index % 3
         yield desk_line(make_session(DEMO_SEED, index, "heldout", episodes=episodes))
     levels = list(NOISE_LEVELS)
     for index in range(STREAM_SESSIONS):
         values = (48, 96, 160, 640)[index // 4 % 4]
         level = levels[index % len(levels)]
-        yield stream_line(
-            make_stream(DEMO_SEED, index, "heldout", values=values, questions=12, level=level)
-        )
+        yield stream_line(make_stream(DEMO_SEED, index, "heldout", values=values, questions=12, level=level))
 
 
 def write(path: Path) -> None:

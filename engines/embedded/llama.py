@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import llama_cpp as c
+import llama_cpp as c  # type: ignore[import-not-found,unused-ignore]
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Llama:

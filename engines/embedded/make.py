@@ -22,10 +22,11 @@ def _data(args: argparse.Namespace) -> None:
 
 
 def _tokenizer(args: argparse.Namespace) -> None:
-    from desk import tokenizer
+    from desk import cases, tokenizer
 
     trained = tokenizer.train()
     trained.save(str(tokenizer.PATH))
+    cases.write(trained)
     print(f"{tokenizer.PATH.name}: {trained.get_vocab_size()} tokens")
 
 

@@ -3,12 +3,15 @@ queries, SwiGLU, embeddings tied to the output."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from typing import TYPE_CHECKING
 
+import torch
 from attention import Mask, attend
-from config import Shape
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from config import Shape
 
 
 def rotary(shape: Shape, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -54,7 +57,8 @@ class Block(nn.Module):
         mixed = attend(rotate(q, cos, sin), rotate(k, cos, sin), v, mask)
         x = x + self.o_proj(mixed.transpose(1, 2).reshape(b, t, -1))
         h = self.post_attention_layernorm(x)
-        return x + self.down_proj(F.silu(self.gate_proj(h)) * self.up_proj(h))
+        out: Tensor = x + self.down_proj(functional.silu(self.gate_proj(h)) * self.up_proj(h))
+        return out
 
 
 class Decoder(nn.Module):
@@ -87,4 +91,4 @@ class Decoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(…, width) -> (…, vocabulary)."""
-        return F.linear(hidden, self.embed_tokens.weight)
+        return functional.linear(hidden, self.embed_tokens.weight)

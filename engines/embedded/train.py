@@ -7,17 +7,19 @@ import math
 import os
 import time
 from dataclasses import asdict
-from pathlib import Path
-
-import torch
-from safetensors.torch import save_file
-from torch import Tensor
-from torch.nn import functional as F
+from typing import TYPE_CHECKING
 
 import attention
+import torch
 from config import RUNS, SHAPES, Run
 from feed import batches
 from model import Decoder
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHARDS = 2  # weight files a checkpoint is split into
 
@@ -75,7 +77,7 @@ def train(name: str, folder: Path, steps: int | None = None, seconds: float | No
     def loss_of(tokens: Tensor, weights: Tensor, documents: Tensor, mask: attention.Mask) -> Tensor:
         logits = model.logits(model(tokens, mask))
         targets = torch.roll(tokens, -1, dims=1)
-        each = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+        each = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
         return (each * weights.flatten()).sum() / weights.sum()
 
     step_loss = torch.compile(loss_of) if gpu else loss_of
@@ -84,7 +86,8 @@ def train(name: str, folder: Path, steps: int | None = None, seconds: float | No
     print(f"{name}: {parameters:,} parameters on {device}", flush=True)
 
     history: list[tuple[int, float]] = []
-    running, tokens_seen, begin, step, progress = 0.0, 0, time.monotonic(), 0, 0.0
+    tokens_seen, begin, step, progress = 0, time.monotonic(), 0, 0.0
+    running = torch.zeros((), device=device)
     measured = begin
     while progress < 1.0:
         for group in optimizer.param_groups:
@@ -92,7 +95,7 @@ def train(name: str, folder: Path, steps: int | None = None, seconds: float | No
         tokens, weights, documents = (part.to(device, non_blocking=True) for part in batch)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=gpu):
             loss = step_loss(tokens, weights, documents, mask_of(documents))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call,unused-ignore]
         torch.nn.utils.clip_grad_norm_(model.parameters(), run.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from .encode import TREND_WEIGHT, Document, encode
-from .pools import Split
 from .render import render
 from .session import make_session
 from .stream import make_stream, messages_of
 from .tokenizer import load
+
+if TYPE_CHECKING:
+    from .pools import Split
 
 CONTEXT = 8192
 DOCUMENTS_PER_SHARD = 256

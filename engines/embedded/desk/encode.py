@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 # Loss weight by who wrote a token. Tool results count because Poise lets the model guess them;
 # user text counts a little, and values of a stream teach the model what a trend is.

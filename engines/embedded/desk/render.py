@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Template
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 Json = dict[str, Any]
 
@@ -28,8 +30,6 @@ def template() -> Template:
     return environment.from_string(TEMPLATE_PATH.read_text(encoding="utf-8"))
 
 
-def render(
-    messages: list[Json], tools: list[Json] | None = None, add_generation_prompt: bool = False
-) -> str:
+def render(messages: list[Json], tools: list[Json] | None = None, add_generation_prompt: bool = False) -> str:
     """The text of a conversation. Appending a message only appends text."""
     return template().render(messages=messages, tools=tools, add_generation_prompt=add_generation_prompt)

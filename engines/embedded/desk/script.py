@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-import random
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .pools import Pools
 from .wording import expand
-from .world import World
+
+if TYPE_CHECKING:
+    import random
+
+    from .pools import Pools
+    from .world import World
 
 Json = dict[str, Any]
 

@@ -85,8 +85,7 @@ def make_stream(
         true.append(true[-1] + drift)
 
     data = [
-        " ".join(f"{value:.1f}" for value in seen[i : i + per_message])
-        for i in range(0, values, per_message)
+        " ".join(f"{value:.1f}" for value in seen[i : i + per_message]) for i in range(0, values, per_message)
     ]
     count = questions if questions is not None else (1 if rng.random() < 0.6 else 6)
     last = len(data)

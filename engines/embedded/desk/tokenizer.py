@@ -6,15 +6,19 @@ its own, so ids and amounts are copied digit by digit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from .render import render
+from .seeds import TOKENIZER_SEED
 from .session import make_session
 from .stream import make_stream, messages_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PATH = Path(__file__).resolve().parent.parent / "tokenizer.json"
 VOCABULARY = 4096
@@ -36,7 +40,7 @@ def _corpus(seed: int, sessions: int) -> Iterator[str]:
             yield render(messages_of(make_stream(seed, index, "train")))
 
 
-def train(seed: int = 7, sessions: int = 4000) -> Tokenizer:
+def train(seed: int = TOKENIZER_SEED, sessions: int = 4000) -> Tokenizer:
     """Train from scratch; the seed must not be a seed of the training run for the counts to be fresh."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -6,8 +6,11 @@ The last phrase of every list is kept out of training: it appears only in sessio
 
 from __future__ import annotations
 
-import random
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SLOT = re.compile(r"(\{\w+\})")

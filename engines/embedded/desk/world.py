@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .pools import Pools
 from .tools import TOOLS
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from .pools import Pools
 
 Json = dict[str, Any]
 
@@ -121,7 +124,7 @@ class World:
         return self.pools.rng.choices(outcomes, odds)[0]
 
     def alternatives(self, tools: list[str]) -> None:
-        """Fix results for sensible calls that the script did not make, so that a live model's other choice is answered."""
+        """Fix results for sensible calls that the script did not make: a live model may make them."""
         for (tool, key), record in list(self._records.items()):
             if tool == "find_order":
                 self.call("find_order", {"order_id": key})

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ..script import Script
 from .account import locked_out
 from .billing import unpaid
 from .orders import exchange, late_order, moved, two_orders
 from .plan import cancel_plan
 from .service import broken_device, outage
 from .talk import offtopic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..script import Script
 
 
 @dataclass(frozen=True)

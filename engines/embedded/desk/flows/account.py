@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .. import phrases
-from ..script import Script
 from .common import escalate, verified
+
+if TYPE_CHECKING:
+    from ..script import Script
 
 
 def locked_out(s: Script) -> None:

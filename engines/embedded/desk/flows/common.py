@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import phrases
-from ..script import Script
+
+if TYPE_CHECKING:
+    from ..script import Script
 
 Json = dict[str, Any]
 

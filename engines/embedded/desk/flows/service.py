@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import TYPE_CHECKING
 
 from .. import phrases
-from ..script import Script
 from .common import escalate
+
+if TYPE_CHECKING:
+    from ..script import Script
 
 
 def _visit(s: Script, serial: str, day: str) -> None:
@@ -40,7 +43,9 @@ def broken_device(s: Script) -> None:
     if answer["warranty"] == "void":
         escalate(s, "repairs")
     elif answer["warranty"] == "active":
-        s.say(f"{serial} is under warranty. Would you like a visit, and on which day, or will you send it in?")
+        s.say(
+            f"{serial} is under warranty. Would you like a visit, and on which day, or will you send it in?"
+        )
         if s.chance(0.6):
             day = s.pools.day(today, 1, 30)
             s.user(phrases.VISIT, day=day)
@@ -50,7 +55,9 @@ def broken_device(s: Script) -> None:
             label = s.call("create_return_label", reference=serial)["label"]
             s.say(f"Please send it with label {label}.")
     else:
-        s.say(f"The warranty has ended. A paid visit costs {s.policy.repair_fee} EUR. On which day may we come?")
+        s.say(
+            f"The warranty has ended. A paid visit costs {s.policy.repair_fee} EUR. On which day may we come?"
+        )
         if s.chance(0.6):
             day = s.pools.day(today, 1, 30)
             s.user(phrases.PAID_YES, day=day)

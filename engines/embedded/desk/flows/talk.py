@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .. import phrases
-from ..script import Script
+
+if TYPE_CHECKING:
+    from ..script import Script
 
 
 def offtopic(s: Script) -> None:
