@@ -117,8 +117,7 @@ void bind_executor(py::module_& module) {
   using Release = py::call_guard<py::gil_scoped_release>;
   py::classh<Executor, PyExecutor>(module, "Executor",
                                    "The seam to an inference engine. Subclass it and override every method to write "
-                                   "one in Python.",
-                                   py::release_gil_before_calling_cpp_dtor())
+                                   "one in Python.")
       .def(py::init<>())
       .def(
           "enqueue",
