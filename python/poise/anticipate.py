@@ -39,6 +39,7 @@ class Guess:
     suffix: tuple[int, ...] = ()
     weight: float = 1.0
     persistent: bool = False
+    asked: Question | None = None
 
     def core(self) -> _core.Anticipation:
         """The guess as the core takes it."""
@@ -89,7 +90,7 @@ def question(conversation: Conversation | None, asked: Question) -> Iterable[Gue
         return
     else:
         ids = tuple(plan.ids)
-    yield Guess("question", "declared", ids, asked.label, persistent=True)
+    yield Guess("question", "declared", ids, asked.label, persistent=True, asked=asked)
 
 
 def tool_results(

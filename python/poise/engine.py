@@ -14,7 +14,7 @@ from poise.options import EngineOptions, Question, Sampling
 from poise.session import Content, Session
 from poise.text.conversation import Conversation
 from poise.text.messages import Message, is_ids, to_messages
-from poise.text.model import RenderContext, TextModel
+from poise.text.model import TextModel
 from poise.tools.memory import ToolResultMemory
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Engine:
         asked = [Question(content=item) if isinstance(item, str) else item for item in questions]
         conversation = None
         if self.text is not None:
-            context = RenderContext(list(tools), dict(template_arguments or {}))
+            context = self.text.context(tools, template_arguments)
             conversation = Conversation(self.text, context, self.options.history)
         messages: list[Message] = [] if system is None else [{"role": "system", "content": system}]
         tokens: list[int] = []

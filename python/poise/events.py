@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
-
-PathName = Literal["ready", "gate", "entry", "prefix", "cold"]
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True)
 class Start:
     """How the first token was produced. Comes before it, or with it."""
 
-    path: PathName
+    path: str  # ready, gate, entry, prefix or cold
     # of the entry that was consumed: declared, learned, model, client; "none" for framing or no entry
     source: str
     kind: str | None  # of that entry: turn, question, tool_result, partial, hint

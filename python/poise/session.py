@@ -79,6 +79,8 @@ class Session:
         self._queued: list[Message] = []
         self._standing: dict[int, Guess] = {}  # persistent anticipations, by id
         self._changes = 0  # counts what makes older guesses wrong
+        self._asked: dict[Question, tuple[int, ...]] = {}  # registered questions as ids...
+        self._asked_at = -1  # ...behind the log after this many changes
         self._closed = False
         self._lock = threading.RLock()
         for tool in tools:
@@ -112,23 +114,26 @@ class Session:
         with self._lock:
             self._settle()
             ids, messages = self._read(content, results)
-            plan = None if ids is not None else self._plan(messages)
-            tokens = ids if plan is None else plan.ids
+            plan = None
+            if ids is None:
+                plan = self._plan(messages)
+                ids = plan.ids
             request = _core.TurnRequest(
-                tokens=tokens,
+                tokens=ids,
                 messages=_spans(plan),
                 rebase_to=plan.rebase_to if plan else None,
                 durable=durable,
                 max_new_tokens=max_new_tokens,
                 sampling=(sampling or self.sampling).core(),
                 stop_tokens=list(stop_tokens),
-                constraint=constraint,
                 gate=None if gate is None else self._gate(gate, plan),
                 keep_partial=keep_partial,
                 use_entries=use_entries,
             )
+            if constraint is not None:
+                request.constraint = constraint
             stream = self._manager.turn(self.id, request)
-            sent = _Request(list(tokens or ()), plan, self._calls)
+            sent = _Request(ids, plan, self._calls)
             reader = AnswerReader(
                 self._engine.text,
                 (stop,) if isinstance(stop, str) else stop,
@@ -169,6 +174,9 @@ class Session:
             question = Question(content=tuple(question))
         content: Content = question.content
         defaults = {"max_new_tokens": question.max_new_tokens, "gate": question.gate}
+        with self._lock:
+            if not overrides.get("gate", question.gate) and self._asked_at == self._changes:
+                content = self._asked.get(question, content)  # already rendered for this log
         return self.turn(content, durable=False, **{**defaults, **overrides})
 
     # --- saying what may come
@@ -259,7 +267,7 @@ class Session:
                 self._engine,
                 self._manager.fork(self.id),
                 self.tenant,
-                self._conversation and self._conversation.copy(),
+                None if self._conversation is None else self._conversation.copy(),
                 tools=self._tools,
                 questions=self._questions.values(),
                 sampling=self.sampling,
@@ -385,7 +393,7 @@ class Session:
                 queued, self._queued = self._queued, []
                 if queued and not self._closed:
                     self._append(queued)
-            self._changed()
+                self._changed()
 
     def _commit(self, sent: _Request, end: _core.TurnEnd, answer: AnswerReader) -> None:
         self._calls = tuple(answer.calls)
@@ -436,16 +444,21 @@ class Session:
             if self._closed or self._turn is not None:
                 return
             changes = self._changes
-            conversation = self._conversation and self._conversation.copy()
+            conversation = None if self._conversation is None else self._conversation.copy()
             calls, questions = self._calls, list(self._questions.values())
         guesses = list(self._guesses(conversation, calls, questions))
         with self._lock:
-            if self._closed or changes != self._changes:
+            if self._outdated(changes):
                 return  # a newer job is on its way
             try:
                 self._declare(guesses)
             except NotFound:
                 return
+            self._asked = {guess.asked: guess.tokens for guess in guesses if guess.asked is not None}
+            self._asked_at = changes
+
+    def _outdated(self, changes: int) -> bool:
+        return self._closed or changes != self._changes
 
     def _guesses(
         self, conversation: Conversation | None, calls: Sequence[ToolCall], questions: Sequence[Question]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,9 +40,8 @@ def fresh(engine: Engine, session: Session, *, prompt: bool) -> list[int]:
     conversation = session._conversation
     assert conversation is not None
     assert engine.text is not None
-    text = engine.text.render(
-        [turned.shown for turned in conversation.messages], conversation.context, prompt=prompt
-    )
+    marked = [engine.text.mark(turned.shown) for turned in conversation.messages]
+    text = engine.text.render(marked, conversation.context, prompt=prompt)
     return engine.text.tokenizer.encode(text, at_start=True).ids
 
 
@@ -216,9 +216,9 @@ def test_a_second_writer_gets_a_conflict_and_the_first_goes_on() -> None:
 def test_a_turn_nobody_reads_is_settled_by_the_next_one(engine: Engine) -> None:
     session = opened(engine)
     unread = session.turn("Hello", max_new_tokens=3)
-    for _ in range(1000):
-        if not session.state.busy:
-            break
+    until = time.monotonic() + 30
+    while session.state.busy and time.monotonic() < until:
+        time.sleep(0.001)
     session.turn("next", max_new_tokens=3).result()
     assert unread.ended
     assert [message["content"] for message in session.messages if message["role"] == "user"] == [

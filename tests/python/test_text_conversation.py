@@ -8,7 +8,7 @@ import pytest
 
 from poise.errors import InvalidArgument
 from poise.text.conversation import Conversation, Plan
-from poise.text.model import RenderContext, TextModel
+from poise.text.model import TextModel
 from support.byte_vocab import CHATML_TOOLS, ByteVocab
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Log:
 
     def __init__(self, template: str = CHATML_TOOLS, history: Any = "generated", **vocab: Any) -> None:
         self.model = TextModel(ByteVocab(template, **vocab))
-        self.conversation = Conversation(self.model, RenderContext(TOOLS), history)
+        self.conversation = Conversation(self.model, self.model.context(TOOLS), history)
         self.ids: list[int] = []
 
     def apply(self, plan: Plan) -> Plan:
@@ -63,8 +63,12 @@ class Log:
         self.conversation.commit_answer(ids, apart)
 
     def fresh(self, messages: list[Message], *, prompt: bool = True) -> list[int]:
-        text = self.model.render(messages, self.conversation.context, prompt=prompt)
+        text = self.render(messages, prompt=prompt)
         return self.model.tokenizer.encode(text, at_start=True).ids
+
+    def render(self, messages: list[Message], *, prompt: bool = True) -> str:
+        marked = [self.model.mark(message) for message in messages]
+        return self.model.render(marked, self.conversation.context, prompt=prompt)
 
     def shown(self) -> list[Message]:
         return [turned.shown for turned in self.conversation.messages]
@@ -128,7 +132,7 @@ def test_after_a_length_stop_the_missing_end_belongs_to_the_next_turn() -> None:
     assert log.model.tokenizer.vocab.detokenize(plan.ids, render_special=True).startswith(
         b"<|im_end|>\n<|im_start|>user"
     )
-    assert log.text() == log.model.render(log.shown(), log.conversation.context, prompt=True)
+    assert log.text() == log.render(log.shown())
 
 
 def test_a_template_that_forgets_is_followed_by_a_rebase() -> None:

@@ -65,7 +65,7 @@ def demo(arguments: argparse.Namespace) -> int:
             task = progress.add_task("sessions", total=len(scripts) * len(MODES))
             for mode, explained in MODES.items():
                 if not arguments.json:
-                    progress.console.print(f"\n[bold]{mode}[/bold]: {explained}")
+                    progress.console.print(f"\n[bold]{mode}[/bold]: {explained}", soft_wrap=True)
                     for header in _HEADERS:
                         progress.console.print(f"[dim]{' '.join(_cells(*header))}[/dim]", soft_wrap=True)
                 for script in scripts:

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
             except Error as error:  # the session lives on
                 print(f"poise: {error}", file=sys.stderr)
             else:
-                console.print(f"[dim]{escape(status_line(result))}[/dim]")
+                console.print(f"[dim]{escape(status_line(result))}[/dim]", soft_wrap=True)
     return 0
 
 

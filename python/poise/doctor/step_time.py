@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from poise import _core
 from poise.engine import Engine
+from poise.errors import ExecutorError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,11 +22,12 @@ def measure(path: Path, overrides: dict[str, Any]) -> dict[str, Any]:
     begin = time.perf_counter()
     with Engine.load(path, preposition=False, max_sequences=1, **overrides) as engine:
         load_ms = (time.perf_counter() - begin) * 1e3
-        info = engine.info
+        info, executor = engine.info, engine.executor
+        assert isinstance(executor, _core.LlamaExecutor)
         ids = [(7 * index + 11) % info.vocab_size for index in range(_PREFILL_TOKENS)]
         prefills, decodes = [], []
         for trial in range(3):
-            done = _run(engine.executor, [(token + trial) % info.vocab_size for token in ids], _DECODE_TOKENS)
+            done = _run(executor, [(token + trial) % info.vocab_size for token in ids], _DECODE_TOKENS)
             prefills.append(done.prefill_ms / done.prefilled_tokens)
             decodes.append(done.decode_ms / max(1, done.generated_tokens - 1))
         return {
@@ -39,8 +41,8 @@ def measure(path: Path, overrides: dict[str, Any]) -> dict[str, Any]:
             "prefill_ms_per_token": median(prefills),
             "step_ms": median(decodes),
             "idle_quantum_tokens": info.idle_quantum_tokens,
-            "threads": engine.executor.options.threads,
-            "layout": engine.executor.options.layout.name,
+            "threads": executor.options.threads,
+            "layout": executor.options.layout.name,
             "max_idle_step_ms": engine.options.max_idle_step_ms,
         }
 
@@ -54,4 +56,6 @@ def _run(executor: _core.Executor, ids: list[int], decode_tokens: int) -> _core.
         sink,
     )
     sink.wait(60.0)
+    if sink.completion is None:
+        raise ExecutorError("a step of the model takes longer than a minute on this machine")
     return sink.completion

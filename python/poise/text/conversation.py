@@ -48,16 +48,23 @@ class Plan:
 
 @dataclass(frozen=True)
 class Turned:
-    """A message, and for an answer also the form with its tool calls taken apart."""
+    """A message, and for an answer also the form with its tool calls taken apart; both also marked."""
 
     message: Message
+    marked: Message
     parsed: Message | None = None
+    marked_parsed: Message | None = None
     apart: bool = False
 
     @property
     def shown(self) -> Message:
         """The form that the template gets to see."""
         return self.parsed if self.apart and self.parsed is not None else self.message
+
+    @property
+    def shown_marked(self) -> Message:
+        """The same, marked."""
+        return self.marked_parsed if self.apart and self.marked_parsed is not None else self.marked
 
 
 @dataclass
@@ -94,7 +101,7 @@ class Conversation:
 
     def plan(self, new: Sequence[Message], *, prompt: bool) -> Plan:
         """What `new` messages add, with the assistant's header behind them if `prompt`."""
-        added = [Turned(message) for message in new]
+        added = [Turned(message, self.model.mark(message)) for message in new]
         told: tuple[str, list[Turned]] | None = None
         refused: InvalidArgument | None = None
         for view in self._views():
@@ -120,7 +127,7 @@ class Conversation:
 
     def hold(self, new: Sequence[Message]) -> None:
         """Messages that join the log with the next turn."""
-        self.messages += [Turned(message) for message in new]
+        self.messages += [Turned(message, self.model.mark(message)) for message in new]
 
     def commit(self, plan: Plan, log_tokens: int | None = None) -> None:
         """The plan's ids are in the log now."""
@@ -155,9 +162,10 @@ class Conversation:
         self.log_tokens += len(ids)
         if self.history == "rendered":
             self._ids += ids
-        self.messages.append(
-            Turned({"role": "assistant", "content": content}, parsed, apart=self.history == "rendered")
-        )
+        said: Message = {"role": "assistant", "content": content}
+        marked_parsed = None if parsed is None else self.model.mark(parsed)
+        apart = self.history == "rendered"
+        self.messages.append(Turned(said, self.model.mark(said), parsed, marked_parsed, apart))
 
     def commit_ids(self, count: int) -> None:
         """Raw ids joined the log, `count` of them: nothing before them can be rendered differently any
@@ -195,7 +203,7 @@ class Conversation:
                 ]
 
     def _render(self, messages: Sequence[Turned], prompt: bool) -> str:
-        return self.model.render([turned.shown for turned in messages], self.context, prompt=prompt)
+        return self.model.render([turned.shown_marked for turned in messages], self.context, prompt=prompt)
 
     def _extension(self, text: str, messages: list[Turned], added: list[Turned]) -> Plan:
         begin = len(self.log_text)

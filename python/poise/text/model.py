@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RenderContext:
-    """What a template sees besides the messages; the same for a session's whole life."""
+    """What a template sees besides the messages; the same for a session's whole life. Made by TextModel."""
 
-    tools: Sequence[Mapping[str, Any]] = ()
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    now: datetime = field(default_factory=datetime.now)
+    tools: Sequence[Mapping[str, Any]]  # marked
+    arguments: Mapping[str, Any]
+    now: datetime
 
 
 class TextModel:
@@ -41,17 +41,25 @@ class TextModel:
             else None
         )
 
-    def render(self, messages: Sequence[Message], context: RenderContext, *, prompt: bool) -> str:
-        """Marked text of a conversation; `prompt` adds the assistant's header. Without a template: the
-        contents."""
-        protect = self.tokenizer.special.protect_all
+    def mark(self, message: Message) -> Message:
+        """The message as it goes into the template: nothing in it can become a special token."""
+        marked: Message = self.tokenizer.special.protect_all(message)
+        return marked
+
+    def context(
+        self, tools: Sequence[Mapping[str, Any]] = (), arguments: Mapping[str, Any] | None = None
+    ) -> RenderContext:
+        """Keys of tools that begin with "x-" are for the engine: the template does not see them."""
+        shown = [{key: tool[key] for key in tool if not key.startswith("x-")} for tool in tools]
+        return RenderContext(self.tokenizer.special.protect_all(shown), dict(arguments or {}), datetime.now())
+
+    def render(self, marked: Sequence[Message], context: RenderContext, *, prompt: bool) -> str:
+        """Marked text of marked messages; `prompt` adds the assistant's header. Without a template: contents."""
         if self.template is None:
-            return "".join(protect(message["content"]) for message in messages)
+            return "".join(message["content"] for message in marked)
         return self.template.render(
-            protect(messages),
-            tools=protect(
-                [{key: tool[key] for key in tool if not key.startswith("x-")} for tool in context.tools]
-            ),
+            marked,
+            tools=context.tools,
             add_generation_prompt=prompt,
             now=context.now,
             arguments=context.arguments,

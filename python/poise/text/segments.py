@@ -35,6 +35,9 @@ class SpecialTokens:
         longest_first = sorted(self.ids, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
         self._longest = max(map(len, self.ids), default=0)
+        edges = {text[0] for text in self.ids} | {text[-1] for text in self.ids}
+        # Text without any of these can be no part of a special token that ends or begins outside of it.
+        self._edges = re.compile("|".join(map(re.escape, sorted(edges))) or r"(?!)")
         self._heads = {text[:n] for text in self.ids for n in range(1, len(text))}
         self._tails = {text[n:] for text in self.ids for n in range(1, len(text))}
 
@@ -42,6 +45,8 @@ class SpecialTokens:
         """Marks user text so that no special token can be read in it or across its ends."""
         if not text.isascii():  # half a surrogate pair is no text: it becomes "?"
             text = text.encode("utf-8", "replace").decode("utf-8").replace(_MARK, _OWN)
+        if not self._edges.search(text):
+            return text
         while self._pattern.search(text):
             text = self._pattern.sub(lambda match: match[0][0] + _BREAK + match[0][1:], text)
         reach = range(1, min(len(text), self._longest - 1) + 1)
