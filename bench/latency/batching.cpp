@@ -24,7 +24,7 @@ class BatchBench {
   explicit BatchBench(Arguments& arguments)
       : residents_(arguments.integer("residents", 32)),
         prompt_tokens_(arguments.integer("prompt", 512)),
-        executor_(load_llama(arguments, residents_ + 1, prompt_tokens_ + 256)),
+        executor_(load_llama(arguments, residents_ + 1, std::max(prompt_tokens_, 512) + 256)),
         ids_(executor_->info().vocab_size, 29) {
     arguments.check_all_used();
     for (std::int32_t i = 0; i < residents_; ++i) {

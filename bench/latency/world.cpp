@@ -56,7 +56,10 @@ TurnRequest plain_turn(const ExecutorInfo& info, Tokens tokens, std::int32_t ans
 
 void settle(SessionManager& manager) {
   if (!manager.wait_prepositioned(std::chrono::minutes(1))) {
-    throw ExecutorError("idle work did not settle within a minute");
+    const Counters counters = manager.counters();
+    throw ExecutorError("idle work did not settle within a minute: " + std::to_string(counters.idle_jobs) +
+                        " idle jobs so far, " + std::to_string(counters.idle_jobs_failed) + " failed, " +
+                        std::to_string(counters.idle_prefilled_tokens) + " tokens prefilled");
   }
 }
 

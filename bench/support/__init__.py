@@ -1,0 +1,1 @@
+"""What the benchmark scripts share: the C++ driver, the peers, statistics and reports."""
