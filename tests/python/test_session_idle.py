@@ -205,3 +205,16 @@ def test_the_scheduler_learns_which_guess_comes_true(world: SimWorld) -> None:
         world.sim.run_until_idle()
     assert entries[question]
     assert sum(entries.values()) == 1
+
+
+def test_equal_guesses_that_need_many_slices_are_finished_one_after_another(world: SimWorld) -> None:
+    """Taking turns, each would push the slices of the others out of the place behind the log."""
+    session = world.open(LOG, continuation_tokens=4)
+    guesses = [[200 + guess] * 70 for guess in range(4)]
+    for guess in guesses:
+        world.anticipate(session, guess, weight=0.25)
+    world.idle(limit=100)
+    assert all(entry.ready for entry in world.manager.state(session).entries)
+    prefilled = world.manager.counters().idle_prefilled_tokens
+    # what was moved away is not computed again until it is placed behind the log
+    assert prefilled <= len(LOG) + sum(map(len, guesses)) + 70 + 4
