@@ -120,14 +120,15 @@ def test_a_tenant_without_budget_is_passed_over() -> None:
 
 def test_closing_every_session_does_not_renew_a_budget() -> None:
     clock = FakeClock()
-    options = IdleOptions(max_tenant_time_share=0.1, budget_window_ms=100.0)
+    options = IdleOptions(max_tenant_time_share=0.01, budget_window_ms=100.0)
     scheduler = IdleScheduler(options, clock)
     scheduler.offer(guess(1))
-    scheduler.on_work(1, prefilled_tokens=16, prefill_ms=1000.0)
+    scheduler.on_work(1, prefilled_tokens=16, prefill_ms=2001.0)  # 1 ms was saved up: 200 s of debt
     scheduler.withdraw_session(1, True)
+    clock.advance_ms(90_000.0)  # longer than a tenant without sessions is remembered for its rates
     scheduler.offer(guess(1, session=2))
     assert scheduler.next() is None
-    assert scheduler.retry_at_ms() == pytest.approx(9900.0)
+    assert scheduler.retry_at_ms() == pytest.approx(200_000.0)
 
 
 def test_an_empty_queue_has_nothing_to_retry() -> None:

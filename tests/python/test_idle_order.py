@@ -147,6 +147,17 @@ def test_outcomes_move_the_session_and_slowly_its_tenant(scheduler: IdleSchedule
         assert scheduler.probability(2, kind) == before
 
 
+def test_a_waiting_candidate_hears_of_its_tenants_success(scheduler: IdleScheduler) -> None:
+    kind = AnticipationKind.question
+    scheduler.offer(candidate(1, tenant=1, kind=kind, weight=0.1))
+    scheduler.offer(candidate(2, tenant=1, kind=kind, prefill_tokens=50))
+    scheduler.offer(candidate(3, tenant=2, kind=kind, prefill_tokens=40))
+    assert order(scheduler, 1) == [(3, 1)]
+    for _ in range(20):
+        scheduler.on_outcome(1, 1, kind, EntryOutcome.used)
+    assert order(scheduler, 1) == [(2, 1)]
+
+
 def test_guesses_that_exclude_each_other_share_a_weight(scheduler: IdleScheduler) -> None:
     kind = AnticipationKind.question
     scheduler.offer(candidate(1, tenant=1, kind=kind, weight=0.05))
