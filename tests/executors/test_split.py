@@ -15,6 +15,10 @@ TOTAL = 12
 SAMPLED = {"temperature": 1.3, "seed": 5}
 
 
+def few_ids(driver: Driver) -> _core.Constraint:
+    return _core.TokenSetConstraint(driver.prompt(5, seed=3), TOTAL)
+
+
 def _bias(driver: Driver) -> list[_core.LogitBias]:
     greedy = driver.ask(driver.prompt(30, seed=1), TOTAL, key=_core.KvKey(tenant_salt=99)).tokens
     return [_core.LogitBias(token=greedy[3], bias=float("-inf")), _core.LogitBias(token=7, bias=2.5)]
@@ -32,14 +36,19 @@ OPTIONS: dict[str, tuple[str, Any]] = {
         "seeded_sampling",
         lambda _: {"sampling": _core.SamplingParams(**SAMPLED, choice_index=1)},
     ),
+    # Few ids, so that they repeat and the penalties bite.
     "repetition": (
         "penalties",
-        lambda _: {"sampling": _core.SamplingParams(temperature=0.0, repetition_penalty=1.8)},
+        lambda d: {
+            "sampling": _core.SamplingParams(temperature=0.0, repetition_penalty=1.8),
+            "constraint": few_ids(d),
+        },
     ),
     "frequency": (
         "penalties",
-        lambda _: {
-            "sampling": _core.SamplingParams(temperature=0.0, presence_penalty=3.0, frequency_penalty=2.0)
+        lambda d: {
+            "sampling": _core.SamplingParams(temperature=0.0, presence_penalty=3.0, frequency_penalty=2.0),
+            "constraint": few_ids(d),
         },
     ),
     "bias": ("bias", lambda d: {"sampling": _core.SamplingParams(temperature=0.0, bias=_bias(d))}),
@@ -142,5 +151,8 @@ def test_the_options_do_something(driver: Driver) -> None:
     """Otherwise the tests above would compare greedy answers only."""
     context = driver.prompt(30, seed=1)
     greedy = driver.ask(context, TOTAL).tokens
-    for name in ("seeded", "repetition", "frequency", "bias", "constraint", "everything"):
+    greedy_of_few = driver.ask(context, TOTAL, constraint=few_ids(driver)).tokens
+    for name in ("seeded", "truncated", "second-choice", "bias", "constraint", "everything"):
         assert driver.ask(context, TOTAL, **OPTIONS[name][1](driver)).tokens != greedy, name
+    for name in ("repetition", "frequency"):
+        assert driver.ask(context, TOTAL, **OPTIONS[name][1](driver)).tokens != greedy_of_few, name
