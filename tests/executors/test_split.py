@@ -40,7 +40,7 @@ OPTIONS: dict[str, tuple[str, Any]] = {
     "repetition": (
         "penalties",
         lambda d: {
-            "sampling": _core.SamplingParams(temperature=0.0, repetition_penalty=1.8),
+            "sampling": _core.SamplingParams(temperature=0.0, repetition_penalty=6.0),
             "constraint": few_ids(d),
         },
     ),
