@@ -16,7 +16,8 @@ SAMPLED = {"temperature": 1.3, "seed": 5}
 
 
 def few_ids(driver: Driver) -> _core.Constraint:
-    return _core.TokenSetConstraint(driver.prompt(5, seed=3), TOTAL)
+    """Some ids of the context and some others: repetition penalties move the answer to those."""
+    return _core.TokenSetConstraint(driver.prompt(30, seed=1)[:5] + driver.prompt(5, seed=3), TOTAL)
 
 
 def _bias(driver: Driver) -> list[_core.LogitBias]:
