@@ -57,9 +57,7 @@ class AnswerReader:
         self._mint = mint_call_id
         self._decoder = None
         if model is not None:
-            marks = frozenset(
-                token for token, text in model.tokenizer.control.items() if text in (OPEN, CLOSE)
-            )
+            marks = frozenset(token for token, text in model.tokenizer.control.items() if text in (OPEN, CLOSE))
             self._decoder = model.tokenizer.decoder(marks if parse_tools else frozenset())
 
     @property

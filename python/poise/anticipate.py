@@ -83,10 +83,7 @@ def question(conversation: Conversation | None, asked: Question) -> Iterable[Gue
     """A registered question, whole."""
     if not isinstance(asked.content, str):
         ids: tuple[int, ...] = tuple(asked.content)
-    elif (
-        conversation is None
-        or (plan := _try(conversation, [{"role": "user", "content": asked.content}])) is None
-    ):
+    elif conversation is None or (plan := _try(conversation, [{"role": "user", "content": asked.content}])) is None:
         return
     else:
         ids = tuple(plan.ids)
@@ -117,17 +114,13 @@ def tool_results(
         weight = 1.0
         for guess in best:
             weight *= guess.weight
-        chosen = [
-            ([guess.result for guess in best], "declared" if "declared" in sources else "learned", weight)
-        ]
+        chosen = [([guess.result for guess in best], "declared" if "declared" in sources else "learned", weight)]
     else:
         chosen = []
     for results, source, weight in chosen:
         plan = _try(conversation, _answers(calls, results))
         if plan is not None:
-            yield Guess(
-                "tool_result", source, tuple(plan.ids), f"{label}: {'; '.join(results)}", weight=weight
-            )
+            yield Guess("tool_result", source, tuple(plan.ids), f"{label}: {'; '.join(results)}", weight=weight)
     if model_tokens > 0 and len(calls) == 1 and envelope.prefix and len(envelope.suffix) > 1:
         yield Guess(
             "tool_result",
@@ -158,9 +151,7 @@ def _envelope(conversation: Conversation, probes: Sequence[Sequence[Message]]) -
     tokenizer = conversation.model.tokenizer
     prefix = conversation.model.stable_ids(one[: common(one, two)], at_start=conversation.log_tokens == 0)
     tail = one[len(one) - common(one[::-1], two[::-1]) :]
-    first = next(
-        (end - len(text) for text, token, end in tokenizer.special.split(tail) if token is not None), None
-    )
+    first = next((end - len(text) for text, token, end in tokenizer.special.split(tail) if token is not None), None)
     suffix = [] if first is None else tokenizer.encode(tail[first:]).ids
     return _Envelope(tuple(prefix), tuple(suffix))
 

@@ -44,9 +44,7 @@ class Background:
     def join(self, timeout_s: float) -> bool:
         """Waits until nothing is left to do. Returns whether it got there."""
         with self._changed:
-            return self._changed.wait_for(
-                lambda: self._closed or not (self._jobs or self._running), timeout_s
-            )
+            return self._changed.wait_for(lambda: self._closed or not (self._jobs or self._running), timeout_s)
 
     def close(self) -> None:
         """Drops what waits and ends the thread."""

@@ -106,9 +106,7 @@ class Engine:
         tokens: list[int] = []
         if history is not None and is_ids(history):
             if messages:
-                raise InvalidArgument(
-                    "a history of token ids already holds its system prompt: leave `system` out"
-                )
+                raise InvalidArgument("a history of token ids already holds its system prompt: leave `system` out")
             tokens = list(history)  # type: ignore[arg-type]
             if conversation is not None:
                 conversation.commit_ids(len(tokens))
@@ -163,9 +161,7 @@ class Engine:
         self.close()
 
     @staticmethod
-    def _begin(
-        conversation: Conversation | None, messages: list[Message]
-    ) -> tuple[list[int], list[_core.MessageSpan]]:
+    def _begin(conversation: Conversation | None, messages: list[Message]) -> tuple[list[int], list[_core.MessageSpan]]:
         """The ids of a session's first messages; none if the template wants to see the first turn with
         them."""
         if conversation is None:
@@ -179,7 +175,5 @@ class Engine:
             conversation.hold(messages)
             return [], []
         conversation.commit(plan)
-        spans = [
-            _core.MessageSpan(role=s.role, digest=s.digest, begin=s.begin, end=s.end) for s in plan.spans
-        ]
+        spans = [_core.MessageSpan(role=s.role, digest=s.digest, begin=s.begin, end=s.end) for s in plan.spans]
         return plan.ids, spans

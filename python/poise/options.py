@@ -43,9 +43,7 @@ class EngineOptions:
     max_kv_bytes: int = option(_LLAMA.max_kv_bytes, "refuse a larger KV cache; 0 = what is free")
     max_sessions: int = option(_MANAGER.max_sessions, "open sessions")
     preposition: bool = option(_MANAGER.preposition, "spend idle time on what may come next")
-    idle_time_share: float = option(
-        _MANAGER.idle.max_time_share, "share of idle time that may be spent, up to 1"
-    )
+    idle_time_share: float = option(_MANAGER.idle.max_time_share, "share of idle time that may be spent, up to 1")
     continuation_tokens: int = option(_OPEN.continuation_tokens, "answer tokens decoded ahead behind a guess")
     anticipate: tuple[str, ...] = option(ANTICIPATIONS, "what is guessed without being asked", ANTICIPATIONS)
     max_tool_guesses: int = option(4, "likely results prepared for a pending tool call")
@@ -55,16 +53,12 @@ class EngineOptions:
         "keep answers as generated, or as the template would render them",
         ("generated", "rendered"),
     )
-    seed: int | None = option(
-        _MANAGER.seed, "session ids and fresh sampling seeds; default: the system's randomness"
-    )
+    seed: int | None = option(_MANAGER.seed, "session ids and fresh sampling seeds; default: the system's randomness")
 
     def __post_init__(self) -> None:
         unknown = set(self.anticipate) - set(ANTICIPATIONS)
         if unknown:
-            raise InvalidArgument(
-                f"anticipate: {sorted(unknown)} is unknown; choose from {list(ANTICIPATIONS)}"
-            )
+            raise InvalidArgument(f"anticipate: {sorted(unknown)} is unknown; choose from {list(ANTICIPATIONS)}")
         for item in fields(self):
             choices = item.metadata["choices"]
             if choices and isinstance(item.default, str) and getattr(self, item.name) not in choices:

@@ -153,12 +153,8 @@ class Session:
             ids, messages = self._read(content, results)
             if ids is not None:
                 return self._append_ids(ids)
-            if not messages or not any(
-                message["content"] or message.get("tool_calls") for message in messages
-            ):
-                raise InvalidArgument(
-                    "an append needs content: text, messages, tool results or at least one token id"
-                )
+            if not messages or not any(message["content"] or message.get("tool_calls") for message in messages):
+                raise InvalidArgument("an append needs content: text, messages, tool results or at least one token id")
             if self._turn is not None:
                 self._queued += messages
                 return Appended(self.data_version, queued=True)
@@ -214,9 +210,7 @@ class Session:
             if ids is None:
                 plan = self._plan(messages)
                 if plan.rebase_to is not None:
-                    raise InvalidArgument(
-                        "the chat template rewrites the log here, so the guess cannot follow it"
-                    )
+                    raise InvalidArgument("the chat template rewrites the log here, so the guess cannot follow it")
                 ids = plan.ids
                 if kind == "partial":
                     assert self._conversation is not None
@@ -244,11 +238,7 @@ class Session:
     def messages(self) -> list[Message]:
         """The conversation so far; answers as they were generated."""
         with self._lock:
-            return (
-                []
-                if self._conversation is None
-                else [turned.message for turned in self._conversation.messages]
-            )
+            return [] if self._conversation is None else [turned.message for turned in self._conversation.messages]
 
     @property
     def pending_calls(self) -> tuple[ToolCall, ...]:
@@ -260,9 +250,7 @@ class Session:
         with self._lock:
             self._settle()
             if self._turn is not None:
-                raise Conflict(
-                    f"session {self.id} has a durable turn running; fork it when the turn has ended"
-                )
+                raise Conflict(f"session {self.id} has a durable turn running; fork it when the turn has ended")
             forked = Session(
                 self._engine,
                 self._manager.fork(self.id),
@@ -305,9 +293,7 @@ class Session:
         if is_ids(content):
             return list(content), []  # type: ignore[arg-type]
         if not content:
-            raise InvalidArgument(
-                "a request needs content: text, messages, tool results or at least one token id"
-            )
+            raise InvalidArgument("a request needs content: text, messages, tool results or at least one token id")
         return None, to_messages(content)  # type: ignore[arg-type]
 
     def _tool_messages(self, results: Any) -> list[Message]:
@@ -317,9 +303,7 @@ class Session:
         given = list(results) if several else [results]
         if len(given) != len(self._calls):
             raise InvalidArgument(f"{len(self._calls)} tool calls wait for results, {len(given)} were given")
-        return [
-            tool_message(call.name, result, call.id) for call, result in zip(self._calls, given, strict=True)
-        ]
+        return [tool_message(call.name, result, call.id) for call, result in zip(self._calls, given, strict=True)]
 
     def _plan(self, messages: Sequence[Message]) -> Plan:
         if self._conversation is None:
@@ -334,9 +318,7 @@ class Session:
         if self._conversation is not None:
             self._conversation.commit_ids(len(ids))
         self._changed()
-        return Appended(
-            appended.data_version, queued=appended.queued, advanced_entries=appended.advanced_entries
-        )
+        return Appended(appended.data_version, queued=appended.queued, advanced_entries=appended.advanced_entries)
 
     def _append(self, messages: list[Message]) -> Appended:
         if self._conversation is None:
@@ -512,6 +494,5 @@ def _spans(plan: Plan | None) -> list[_core.MessageSpan]:
     if plan is None:
         return []
     return [
-        _core.MessageSpan(role=span.role, digest=span.digest, begin=span.begin, end=span.end)
-        for span in plan.spans
+        _core.MessageSpan(role=span.role, digest=span.digest, begin=span.begin, end=span.end) for span in plan.spans
     ]

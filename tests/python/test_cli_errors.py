@@ -33,9 +33,7 @@ def test_a_missing_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> N
     assert str(path) in said(capsys)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"GGUF", b"not a model at all", b"GGUF\x03\x00\x00\x00" + b"\xff" * 64]
-)
+@pytest.mark.parametrize("content", [b"", b"GGUF", b"not a model at all", b"GGUF\x03\x00\x00\x00" + b"\xff" * 64])
 def test_a_corrupt_file(capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "corrupt.gguf"
     path.write_bytes(content)
@@ -83,9 +81,7 @@ def test_options_out_of_range(
     assert named in said(capsys)
 
 
-def test_a_chat_lives_on_after_an_error(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_chat_lives_on_after_an_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     too_long = "again " * 3000
     monkeypatch.setattr("sys.stdin", io.StringIO(f"Hello\n{too_long}\n/what\nHello\n/quit\nnever read\n"))
     assert main(["run", "--max-new-tokens", "4", "--context-tokens", "512"]) == 0

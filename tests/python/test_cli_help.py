@@ -15,9 +15,7 @@ from poise.cli.parser import build_parser
 from poise.options import EngineOptions
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["demo", "--help"], ["run", "--help"], ["doctor", "--help"]]
-)
+@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"], ["run", "--help"], ["doctor", "--help"]])
 def test_help_is_given(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(arguments)

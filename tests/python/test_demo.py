@@ -132,9 +132,7 @@ def test_differences_are_told_with_the_margin() -> None:
 
 
 def test_totals_compare_only_what_ran_both_ways() -> None:
-    found = totals(
-        [row(baseline_ttft_ms=3.0, baseline_turn_ms=4.0, baseline_prefilled_tokens=9), row(ttft_ms=99.0)]
-    )
+    found = totals([row(baseline_ttft_ms=3.0, baseline_turn_ms=4.0, baseline_prefilled_tokens=9), row(ttft_ms=99.0)])
     assert found["turns"] == 2
     assert found["compared_turns"] == 1
     assert found["ttft_ms_p50"] == 1.0

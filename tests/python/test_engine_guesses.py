@@ -174,24 +174,34 @@ def test_text_that_is_still_being_typed() -> None:
 
 
 def test_a_gate_answers_only_where_it_may() -> None:
-    with sim_engine(sim={"sharpness": 6.0}) as engine:
-        session = opened(engine, questions=[Question(content="up?", name="q", max_new_tokens=3)])
+    with sim_engine(text=False, sim={"sharpness": 6.0}) as engine:
+        session = engine.open_session(history=[5, 6, 7], sampling=GREEDY)
+        session.anticipate([20, 21])
         assert engine.wait_prepositioned()
-        best = session.ask("q").result().tokens[0]
-        other = (best + 1) % 200
-        gate = Gate(answers=(best, other), gap_threshold=0.0)
-        engine.wait_prepositioned()
-        fired = session.ask("q", gate=gate, max_new_tokens=1).result()
-        assert fired.path in ("ready", "gate")
-        assert fired.tokens[0] == best
+        (entry,) = session.state.entries
+        other = (entry.top1 + 1) % 200
+        request = [20, 21, 22]  # more than the entry proves
+
+        def ask(**gate: Any) -> str:
+            return session.turn(request, durable=False, max_new_tokens=1, **gate).result().path
+
+        assert ask() == "entry"
+        assert ask(gate=Gate(answers=(entry.top1, other), gap_threshold=0.0)) == "gate"
+        assert ask(gate=Gate(answers=(entry.top1, other), gap_threshold=1e6)) == "entry"
+        assert ask(gate=Gate(answers=(other, (other + 1) % 200), gap_threshold=0.0)) == "entry"
+
+
+def test_answers_of_a_gate_must_differ_in_their_first_token() -> None:
+    with sim_engine() as engine:
+        session = opened(engine)
         with pytest.raises(InvalidArgument, match="same token"):
-            session.ask("q", gate=Gate(answers=(best, best)))
+            session.ask("up?", gate=Gate(answers=("up", "upwards")))
+        with pytest.raises(InvalidArgument, match="empty"):
+            session.ask("up?", gate=Gate(answers=("up", "")))
 
 
 def test_a_template_that_forgets_is_not_guessed_wrongly() -> None:
-    forgetful = CHATML_TOOLS.replace(
-        "'<|im_start|>assistant\\n' + message.content", "'<|im_start|>assistant\\n'"
-    )
+    forgetful = CHATML_TOOLS.replace("'<|im_start|>assistant\\n' + message.content", "'<|im_start|>assistant\\n'")
     with sim_engine(forgetful) as engine:
         session = opened(engine)
         session.turn("Hello", max_new_tokens=3).result()

@@ -25,9 +25,7 @@ CALL = '<tool_call>\n{"name": "find_order", "arguments": {"id": "7"}}\n</tool_ca
 CALL_APART: Message = {
     "role": "assistant",
     "content": "",
-    "tool_calls": [
-        {"type": "function", "id": "c1", "function": {"name": "find_order", "arguments": {"id": "7"}}}
-    ],
+    "tool_calls": [{"type": "function", "id": "c1", "function": {"name": "find_order", "arguments": {"id": "7"}}}],
 }
 # Forgets what was thought as soon as the user speaks again, as reasoning models' templates do.
 FORGETFUL = CHATML_TOOLS.replace(
@@ -143,9 +141,7 @@ def test_a_template_that_forgets_is_followed_by_a_rebase() -> None:
     plan = log.turn(user("and now?"))
     assert plan.rebase_to is not None
     assert plan.rebase_to < len(log.ids)
-    assert log.ids == log.fresh(
-        [SYSTEM, user("Hello"), {"role": "assistant", "content": "Hi"}, user("and now?")]
-    )
+    assert log.ids == log.fresh([SYSTEM, user("Hello"), {"role": "assistant", "content": "Hi"}, user("and now?")])
     assert "hm" not in log.text()
     # what was rewritten once stays as it is
     log.answer("Fine")
@@ -217,11 +213,7 @@ def test_raw_ids_between_messages_stay_where_they_are() -> None:
 
 
 def test_raw_ids_and_a_forgetful_template_do_not_mix() -> None:
-    log = Log(
-        FORGETFUL.replace(
-            "message.content.split('</think>')[-1]", "('' if not loop.last else message.content)"
-        )
-    )
+    log = Log(FORGETFUL.replace("message.content.split('</think>')[-1]", "('' if not loop.last else message.content)"))
     log.turn(user("Hello"))
     log.answer("Hi")
     log.conversation.commit_ids(3)

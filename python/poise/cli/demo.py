@@ -89,9 +89,7 @@ def demo(arguments: argparse.Namespace) -> int:
             "fairness": _FAIRNESS,
             "turns": [row.json() for row in rows],
             "totals": totals(rows),
-            "path_mix": {
-                mode: totals([row for row in rows if row.mode == mode])["path_mix"] for mode in MODES
-            },
+            "path_mix": {mode: totals([row for row in rows if row.mode == mode])["path_mix"] for mode in MODES},
             "modes": {
                 mode: {"explained": explained, **totals([row for row in rows if row.mode == mode])}
                 for mode, explained in MODES.items()
@@ -125,9 +123,7 @@ def _warm_up(*engines: Engine) -> None:
             session.turn("Hello", max_new_tokens=4).result()
 
 
-def _collect(
-    rows: list[Row], show: Callable[[Progress, Row], None], progress: Progress
-) -> Callable[[Row], None]:
+def _collect(rows: list[Row], show: Callable[[Progress, Row], None], progress: Progress) -> Callable[[Row], None]:
     def on_row(row: Row) -> None:
         rows.append(row)
         show(progress, row)
@@ -149,7 +145,7 @@ def _line(row: Row) -> str:
         row.turn,
         row.request,
         row.path,
-        row.source,
+        row.source if row.source != "none" else ("framing" if row.kind == "turn" else "-"),
         _number(row.ttft_ms, 2),
         _number(row.baseline_ttft_ms, 2),
         row.prefilled_tokens,

@@ -19,9 +19,7 @@ _MARKS = {"ok": "[green]ok  [/green]", "note": "[yellow]note[/yellow]", "missing
 def doctor(arguments: argparse.Namespace) -> int:
     """Prints the findings; 1 if one of them keeps Poise from working."""
     console = Console(stderr=arguments.json, highlight=False)
-    overrides = {
-        name: getattr(arguments, name) for name in ("threads", "max_idle_step_ms") if name in arguments
-    }
+    overrides = {name: getattr(arguments, name) for name in ("threads", "max_idle_step_ms") if name in arguments}
     with console.status("looking at this machine"):
         facts, checks = examine(arguments.model, overrides)
     works = all(check.status != "missing" for check in checks)

@@ -47,9 +47,7 @@ def add_engine_flags(parser: argparse.ArgumentParser, only: Collection[str] | No
 
 def engine_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """The fields of EngineOptions that were given on the command line."""
-    given = {
-        item.name: getattr(arguments, item.name) for item in fields(EngineOptions) if item.name in arguments
-    }
+    given = {item.name: getattr(arguments, item.name) for item in fields(EngineOptions) if item.name in arguments}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
 

@@ -35,6 +35,4 @@ def load_engine(path: str | Path, options: EngineOptions | None = None, **overri
     columns = (TextColumn("loading {task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(Path(path).name, total=1.0)
-        return Engine.load(
-            path, options, progress=lambda done: progress.update(task, completed=done), **overrides
-        )
+        return Engine.load(path, options, progress=lambda done: progress.update(task, completed=done), **overrides)

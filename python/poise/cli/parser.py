@@ -57,15 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"poise {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    _demo(
-        commands.add_parser("demo", help="play held-out sessions with and without Poise", description=_DEMO)
-    )
+    _demo(commands.add_parser("demo", help="play held-out sessions with and without Poise", description=_DEMO))
     _run(commands.add_parser("run", help="chat in the terminal", description=_RUN))
-    _doctor(
-        commands.add_parser(
-            "doctor", help="what this machine offers and what is missing", description=_DOCTOR
-        )
-    )
+    _doctor(commands.add_parser("doctor", help="what this machine offers and what is missing", description=_DOCTOR))
     return parser
 
 

@@ -66,9 +66,7 @@ def _duel(
     questions: Sequence[Question] = (),
 ) -> Duel:
     def opened(each: Engine) -> Session:
-        return each.open_session(
-            script.system, tools=tools, questions=questions, tenant=mode, sampling=GREEDY
-        )
+        return each.open_session(script.system, tools=tools, questions=questions, tenant=mode, sampling=GREEDY)
 
     return Duel((engine, plain), (opened(engine), opened(plain)), name=script.id, mode=mode, on_row=on_row)
 

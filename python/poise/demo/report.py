@@ -117,14 +117,10 @@ def differences(rows: Iterable[Row]) -> list[str]:
     for row in different:
         margin = row.margin_nats
         close = "" if margin is None else f"; the best two tokens there are {margin:.4f} nats apart"
-        lines.append(
-            f"  {row.mode} {row.session} turn {row.turn} differs from token {row.first_difference}{close}"
-        )
+        lines.append(f"  {row.mode} {row.session} turn {row.turn} differs from token {row.first_difference}{close}")
     skipped = sum(row.same_answer is None for row in rows)
     if skipped:
-        lines.append(
-            f"  {skipped} later turns of those sessions have no plain counterpart and are not compared."
-        )
+        lines.append(f"  {skipped} later turns of those sessions have no plain counterpart and are not compared.")
     return lines
 
 

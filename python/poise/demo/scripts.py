@@ -57,9 +57,7 @@ def held_out(limit: int) -> list[Script]:
     """The first `limit` scripts of the held-out set that comes with Poise; every third one is a stream."""
     source = resources.files("poise") / "data" / HELD_OUT
     if not source.is_file():
-        raise Error(
-            f"the held-out sessions ({HELD_OUT}) are not in this installation; install Poise from its wheel"
-        )
+        raise Error(f"the held-out sessions ({HELD_OUT}) are not in this installation; install Poise from its wheel")
     with source.open(encoding="utf-8") as lines:
         scripts = [_script(json.loads(line)) for line in lines if line.strip()]
     desks = (script for script in scripts if isinstance(script, DeskScript))

@@ -38,9 +38,7 @@ def examine(model: str | None, overrides: dict[str, Any]) -> tuple[dict[str, Any
         "python": platform.python_version(),
         "system": platform.platform(),
         "packages": {name: _version(name) for name in ("jinja2", "numpy", "rich")},
-        "optional_packages": {
-            name: _version(name) for name in ("tensorrt_llm", "cuda-python", "tritonclient")
-        },
+        "optional_packages": {name: _version(name) for name in ("tensorrt_llm", "cuda-python", "tritonclient")},
         "processor": processor,
         "memory": memory,
         "gpus": gpus,
@@ -58,9 +56,7 @@ def examine(model: str | None, overrides: dict[str, Any]) -> tuple[dict[str, Any
         path = Path(model) if model is not None else shipped_model()
         facts["model"] = step_time.measure(path, overrides)
     except Error as error:
-        checks.append(
-            Check("model", "missing", str(error), "name a GGUF file with --model, or install Poise's wheel")
-        )
+        checks.append(Check("model", "missing", str(error), "name a GGUF file with --model, or install Poise's wheel"))
     else:
         checks += _model(facts["model"])
     held_out = (resources.files("poise") / "data" / HELD_OUT).is_file()

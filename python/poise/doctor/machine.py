@@ -47,9 +47,7 @@ def gpus() -> list[dict[str, Any]]:
         ).stdout  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return []
-    found = [
-        [part.strip() for part in line.split(",")] for line in listed.splitlines() if line.count(",") == 2
-    ]
+    found = [[part.strip() for part in line.split(",")] for line in listed.splitlines() if line.count(",") == 2]
     return [{"name": name, "memory_mib": int(memory), "driver": driver} for name, memory, driver in found]
 
 

@@ -50,9 +50,7 @@ def measure(path: Path, overrides: dict[str, Any]) -> dict[str, Any]:
 def _run(executor: _core.Executor, ids: list[int], decode_tokens: int) -> _core.Completion:
     sink = _core.CollectSink()
     executor.enqueue(
-        _core.Request(
-            context=ids, max_new_tokens=decode_tokens, sampling=_core.SamplingParams(temperature=0.0)
-        ),
+        _core.Request(context=ids, max_new_tokens=decode_tokens, sampling=_core.SamplingParams(temperature=0.0)),
         sink,
     )
     sink.wait(60.0)

@@ -76,9 +76,7 @@ class Conversation:
     history: History = "generated"
     messages: list[Turned] = field(default_factory=list)
     log_tokens: int = 0
-    excess_tokens: int = (
-        0  # the log is this much longer: ids behind a stop string, which the next turn removes
-    )
+    excess_tokens: int = 0  # the log is this much longer: ids behind a stop string, which the next turn removes
     log_text: str = ""  # marked text of the log
     _ids: list[int] = field(default_factory=list)  # kept for history="rendered" only
     _boundaries: list[tuple[int, int]] = field(default_factory=list)
@@ -190,16 +188,11 @@ class Conversation:
         yield self.messages
         if self.history == "rendered":
             return
-        whole = [
-            index
-            for index, turned in enumerate(self.messages)
-            if turned.parsed is not None and not turned.apart
-        ]
+        whole = [index for index, turned in enumerate(self.messages) if turned.parsed is not None and not turned.apart]
         for taken in (whole[-1:], whole):  # the newest answer, then all of them
             if taken:
                 yield [
-                    replace(turned, apart=turned.apart or index in taken)
-                    for index, turned in enumerate(self.messages)
+                    replace(turned, apart=turned.apart or index in taken) for index, turned in enumerate(self.messages)
                 ]
 
     def _render(self, messages: Sequence[Turned], prompt: bool) -> str:
@@ -221,11 +214,7 @@ class Conversation:
             rebase_to = keep if keep < self.log_tokens + self.excess_tokens else None
             if not new and rebase_to is not None:  # the rendering has shrunk: a request still needs one id
                 rebase_to, new = keep - 1, encoded.ids[keep - 1 :]
-            spans = (
-                [Span(messages[-1].shown["role"], digest(messages[-1].shown), 0, len(new))]
-                if messages
-                else []
-            )
+            spans = [Span(messages[-1].shown["role"], digest(messages[-1].shown), 0, len(new))] if messages else []
             return Plan(new, rebase_to, spans, text, encoded.boundaries, messages)
         same = common(self.log_text, text)
         kept = [boundary for boundary in self._boundaries if boundary[0] <= same and boundary[0] < len(text)]

@@ -69,13 +69,9 @@ def _text(content: Any) -> str:
         return ""
     if isinstance(content, str):
         return content
-    if isinstance(content, Sequence) and all(
-        isinstance(part, Mapping) and "text" in part for part in content
-    ):
+    if isinstance(content, Sequence) and all(isinstance(part, Mapping) and "text" in part for part in content):
         return "".join(part["text"] for part in content)
-    raise InvalidArgument(
-        f"message content must be text or a list of text parts; got {type(content).__name__}"
-    )
+    raise InvalidArgument(f"message content must be text or a list of text parts; got {type(content).__name__}")
 
 
 def _call(call: Mapping[str, Any]) -> Message:

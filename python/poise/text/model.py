@@ -36,9 +36,7 @@ class TextModel:
             source = CHATML
         special = self.tokenizer.special_text
         self.template = (
-            ChatTemplate(source, bos_token=special(vocab.bos), eos_token=special(vocab.eos))
-            if source
-            else None
+            ChatTemplate(source, bos_token=special(vocab.bos), eos_token=special(vocab.eos)) if source else None
         )
 
     def mark(self, message: Message) -> Message:
@@ -54,7 +52,7 @@ class TextModel:
         return RenderContext(self.tokenizer.special.protect_all(shown), dict(arguments or {}), datetime.now())
 
     def render(self, marked: Sequence[Message], context: RenderContext, *, prompt: bool) -> str:
-        """Marked text of marked messages; `prompt` adds the assistant's header. Without a template: contents."""
+        """Marked text of marked messages, `prompt` with the assistant's header. Without a template: contents."""
         if self.template is None:
             return "".join(message["content"] for message in marked)
         return self.template.render(

@@ -50,9 +50,7 @@ def _tojson(
     sort_keys: bool = False,
 ) -> str:
     # Not Jinja2's own filter: that one escapes for HTML.
-    return json.dumps(
-        value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
-    )
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 class ChatTemplate:

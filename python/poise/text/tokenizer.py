@@ -82,9 +82,7 @@ class Tokenizer:
     def special_text(self, token: int) -> str:
         """What a special token is spelled as in a template; empty for no token."""
         return self.control.get(token) or (
-            self.vocab.detokenize([token], render_special=True).decode("utf-8", "replace")
-            if token >= 0
-            else ""
+            self.vocab.detokenize([token], render_special=True).decode("utf-8", "replace") if token >= 0 else ""
         )
 
     def encode(self, marked: str, *, at_start: bool = False) -> Encoded:

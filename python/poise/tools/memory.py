@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 class ToolResultMemory:
     """Bounded; the calls used longest ago go first. Thread-safe. Tenants never see each other's results."""
 
-    def __init__(
-        self, max_keys: int = 4096, max_results_per_key: int = 16, max_result_chars: int = 4096
-    ) -> None:
+    def __init__(self, max_keys: int = 4096, max_results_per_key: int = 16, max_result_chars: int = 4096) -> None:
         self._max_keys = max_keys
         self._max_results = max_results_per_key
         self._max_chars = max_result_chars
@@ -37,9 +35,7 @@ class ToolResultMemory:
             while len(self._seen) > self._max_keys:
                 self._seen.popitem(last=False)
 
-    def likely(
-        self, tenant: str, name: str, arguments: Mapping[str, Any], limit: int
-    ) -> list[tuple[str, float]]:
+    def likely(self, tenant: str, name: str, arguments: Mapping[str, Any], limit: int) -> list[tuple[str, float]]:
         """At most `limit` results with the belief in each (sum below 1), best first.
 
         What exactly this call has returned counts four times what the tool has returned to other arguments.
