@@ -8,7 +8,8 @@ namespace poise {
 
 std::size_t KvKeyHash::operator()(const KvKey& key) const noexcept {
   // splitmix64's finalizer (Vigna) over the salt, which alone tells tenants apart
-  std::uint64_t mixed = key.tenant_salt ^ (static_cast<std::uint64_t>(static_cast<std::uint32_t>(key.adapter_id)) << 32U);
+  std::uint64_t mixed =
+      key.tenant_salt ^ (static_cast<std::uint64_t>(static_cast<std::uint32_t>(key.adapter_id)) << 32U);
   // +0.0 and -0.0 are equal scales, so they hash alike
   mixed ^= std::bit_cast<std::uint32_t>(key.adapter_scale + 0.0F);
   mixed = (mixed ^ (mixed >> 30U)) * 0xBF58476D1CE4E5B9U;

@@ -26,7 +26,7 @@ class RetentionRanges {
   struct Range {
     Position begin, end;  // end: -1 was replaced by the largest position
     std::int32_t priority;
-    TimePoint expires;    // TimePoint::max(): never
+    TimePoint expires;  // TimePoint::max(): never
   };
   std::vector<Range> ranges_;
 };

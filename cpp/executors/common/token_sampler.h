@@ -38,8 +38,8 @@ class TokenSampler {
   std::size_t top_logprobs_;
   std::unique_ptr<Constraint> constraint_;
   std::vector<std::uint32_t> mask_;
-  std::vector<TokenCount> counts_;                      // only with penalties
-  std::unordered_map<TokenId, std::size_t> count_of_;   // token -> index into counts_
+  std::vector<TokenCount> counts_;                     // only with penalties
+  std::unordered_map<TokenId, std::size_t> count_of_;  // token -> index into counts_
 };
 
 }  // namespace poise

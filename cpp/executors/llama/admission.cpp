@@ -135,7 +135,8 @@ bool LlamaExecutor::Impl::displace_idle() {
 
 // Destroys `job`.
 void LlamaExecutor::Impl::finish(Job& job, FinishReason reason, std::string error) {
-  const auto found = std::find_if(jobs_.begin(), jobs_.end(), [&job](const JobPtr& other) { return other.get() == &job; });
+  const auto found =
+      std::find_if(jobs_.begin(), jobs_.end(), [&job](const JobPtr& other) { return other.get() == &job; });
   const JobPtr ended = std::move(*found);
   jobs_.erase(found);
   if (ended->seq) {

@@ -17,25 +17,25 @@ namespace poise::llama {
 /// A sequence that has tokens to compute.
 struct Lane {
   SeqId seq = 0;
-  std::int32_t remaining = 0;     ///< tokens without KV, at least 1
-  std::uint64_t last_pass = 0;    ///< when it was last served; smaller = longer ago
+  std::int32_t remaining = 0;   ///< tokens without KV, at least 1
+  std::uint64_t last_pass = 0;  ///< when it was last served; smaller = longer ago
 };
 
 struct PassItem {
   SeqId seq = 0;
   std::int32_t tokens = 0;
-  bool hole = false;              ///< one throwaway token of a sequence that nobody runs
+  bool hole = false;  ///< one throwaway token of a sequence that nobody runs
   friend bool operator==(const PassItem&, const PassItem&) = default;
 };
 
 struct PassLimits {
-  std::int32_t tokens = 512;      ///< of the whole pass
+  std::int32_t tokens = 512;  ///< of the whole pass
   bool streams = true;
 };
 
 struct HoleCosts {
-  double pass_us = 0.0;           ///< of one more pass, whatever its width
-  double hole_us = 0.0;           ///< of one throwaway token, its rollback included
+  double pass_us = 0.0;  ///< of one more pass, whatever its width
+  double hole_us = 0.0;  ///< of one throwaway token, its rollback included
   /// Whether a sequence can take a throwaway token now.
   std::function<bool(SeqId)> can_fill;
 };

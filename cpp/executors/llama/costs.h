@@ -9,11 +9,11 @@
 namespace poise::llama {
 
 struct Costs {
-  Average prefill_us_per_token;        ///< of passes with many tokens
-  Average decode_us;                   ///< of single-token passes, whatever their width
-  LinearCost single_pass_us;           ///< of single-token passes, by width
-  Average copy_us;                     ///< of one whole sequence to another, until it can be used
-  Average rollback_us;                 ///< of one removal of a tail
+  Average prefill_us_per_token;  ///< of passes with many tokens
+  Average decode_us;             ///< of single-token passes, whatever their width
+  LinearCost single_pass_us;     ///< of single-token passes, by width
+  Average copy_us;               ///< of one whole sequence to another, until it can be used
+  Average rollback_us;           ///< of one removal of a tail
   Average park_us_per_byte;
   Average restore_us_per_byte;
 

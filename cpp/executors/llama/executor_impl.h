@@ -57,9 +57,9 @@ class LlamaExecutor::Impl {
   };
   using Task = std::function<void()>;
   using Message = std::variant<Arrival, Cancel, Release, Task>;
-  struct Row {            // an output of the current pass
-    Position position;    // of the token behind which the row lies
-    std::int32_t index;   // in the batch
+  struct Row {           // an output of the current pass
+    Position position;   // of the token behind which the row lies
+    std::int32_t index;  // in the batch
   };
 
   // start.cpp: options to a running executor
@@ -91,6 +91,7 @@ class LlamaExecutor::Impl {
   // step.cpp: one pass
   bool step();
   bool flush_copies();
+  bool save_ahead();
   [[nodiscard]] std::vector<llama::PassItem> plan(bool idle);
   [[nodiscard]] std::int32_t chunk_limit(const llama::Job& job, std::int32_t rows) const;
   void fill_batch(const std::vector<llama::PassItem>& items);
@@ -122,16 +123,16 @@ class LlamaExecutor::Impl {
   std::map<OwnerId, Position> pending_releases_;  ///< posted, not yet carried out: owner -> tokens kept
   std::vector<RequestId> pass_jobs_;              ///< of the pass that runs, without those cancelled since
   bool pass_is_idle_ = false;
-  ExecutorStats stats_;                           ///< what is not derived from the KV
+  ExecutorStats stats_;  ///< what is not derived from the KV
   std::function<void()> listener_;
   bool stopped_ = false;
   std::atomic<RequestId> next_id_{1};
   std::atomic<std::uint64_t> seed_state_{0};
 
   // the executor's thread
-  std::vector<JobPtr> jobs_;                      ///< waiting and running, by id
+  std::vector<JobPtr> jobs_;  ///< waiting and running, by id
   llama::PassBatch batch_{0};
-  std::vector<std::vector<Row>> rows_;            ///< of the current pass, by item
+  std::vector<std::vector<Row>> rows_;  ///< of the current pass, by item
   std::uint64_t pass_number_ = 0;
   bool prefilled_last_ = false;
   bool became_idle_ = false;

@@ -50,7 +50,8 @@ void check_magic(const std::string& path, std::uint64_t size, std::ifstream& fil
                           kHeaderBytes, " bytes); download it again"));
   }
   if (std::memcmp(magic.data(), "GGUF", magic.size()) != 0) {
-    throw ModelError(text("the model file '", path, "' is not a GGUF file: it does not start with 'GGUF'; convert the "
+    throw ModelError(text("the model file '", path,
+                          "' is not a GGUF file: it does not start with 'GGUF'; convert the "
                           "model to GGUF first"));
   }
   if (size < kHeaderBytes) {
@@ -123,7 +124,8 @@ KvShape kv_shape(const gguf_context* gguf, const std::string& architecture) {
 void check_tensors(const gguf_context* gguf, const GgufFile& file) {
   const std::int64_t tensors = gguf_get_n_tensors(gguf);
   if (tensors == 0) {
-    throw ModelError(text("the model file '", file.path, "' holds a vocabulary only, no weights; use the file with the model"));
+    throw ModelError(
+        text("the model file '", file.path, "' holds a vocabulary only, no weights; use the file with the model"));
   }
   const std::uint64_t data = gguf_get_data_offset(gguf);
   for (std::int64_t i = 0; i < tensors; ++i) {
@@ -192,7 +194,8 @@ GgufFile inspect_gguf(const std::string& path) {
   }
   model.architecture = string_value(gguf.get(), "general.architecture");
   if (model.architecture.empty()) {
-    throw ModelError(text("the model file '", path, "' names no architecture (general.architecture); it is not a language model"));
+    throw ModelError(
+        text("the model file '", path, "' names no architecture (general.architecture); it is not a language model"));
   }
   check_tensors(gguf.get(), model);
   model.name = string_value(gguf.get(), "general.name");

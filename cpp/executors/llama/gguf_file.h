@@ -16,8 +16,8 @@ struct KvShape {
 struct GgufFile {
   std::string path;
   std::uint64_t size_bytes = 0;
-  std::string architecture;     ///< general.architecture
-  std::string name;             ///< general.name, or the file's name without extension
+  std::string architecture;  ///< general.architecture
+  std::string name;          ///< general.name, or the file's name without extension
   std::uint64_t trained_context_tokens = 0;
   KvShape kv;
   /// SHA-256: over the whole file up to kWholeDigestBytes, beyond that over the file's size, its header with all

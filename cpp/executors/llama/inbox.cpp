@@ -29,7 +29,8 @@ RequestId LlamaExecutor::Impl::enqueue(Request request, std::shared_ptr<Sink> si
     throw InvalidArgument("the request has no sink");
   }
   if (request.key.adapter_id != 0) {
-    throw InvalidArgument(text("adapter ", request.key.adapter_id, " is not loaded; this executor serves adapter 0 only"));
+    throw InvalidArgument(
+        text("adapter ", request.key.adapter_id, " is not loaded; this executor serves adapter 0 only"));
   }
   const std::uint64_t fresh_seed = mixed(seed_state_.fetch_add(0x9E3779B97F4A7C15U));
   auto job = std::make_unique<Job>();

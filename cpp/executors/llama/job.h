@@ -15,18 +15,18 @@ namespace poise::llama {
 
 struct Job {
   RequestId id = 0;
-  Request request;                    ///< request.context moved into `tokens`
+  Request request;  ///< request.context moved into `tokens`
   std::shared_ptr<Sink> sink;
   std::unique_ptr<TokenSampler> sampler;
-  Tokens tokens;                      ///< the context and what was generated
+  Tokens tokens;  ///< the context and what was generated
   Position context_tokens = 0;
-  std::size_t rows_returned = 0;      ///< of request.logits.context_positions
-  std::optional<SeqId> seq;           ///< nothing while it waits
-  std::uint64_t last_pass = 0;        ///< fairness: when a pass last served it
+  std::size_t rows_returned = 0;  ///< of request.logits.context_positions
+  std::optional<SeqId> seq;       ///< nothing while it waits
+  std::uint64_t last_pass = 0;    ///< fairness: when a pass last served it
   TimePoint enqueued_at{};
-  bool started = false;               ///< on_start was called; displaced idle work waits again, but starts once
+  bool started = false;  ///< on_start was called; displaced idle work waits again, but starts once
   bool cancelled = false;
-  std::optional<Position> keep_tokens; ///< a release that waits for the end of this job
+  std::optional<Position> keep_tokens;  ///< a release that waits for the end of this job
   Completion completion;
 
   /// Calls the sink. A sink must not throw; one that does ends its request at the next step boundary.

@@ -77,8 +77,8 @@ KvContext::KvContext(std::shared_ptr<const Model> model, const ContextShape& sha
   const std::size_t mark = error_mark();
   context_.reset(llama_init_from_model(model_->handle.get(), params));
   if (!context_) {
-    throw ResourceExhausted(text("llama.cpp cannot allocate ", shape.sequences, " sequences of ", padded, " tokens: ",
-                                 errors_since(mark), "; lower max_sequences or context_tokens"));
+    throw ResourceExhausted(text("llama.cpp cannot allocate ", shape.sequences, " sequences of ", padded,
+                                 " tokens: ", errors_since(mark), "; lower max_sequences or context_tokens"));
   }
   shape_.batch_tokens = static_cast<std::int32_t>(llama_n_ubatch(context_.get()));
   shape_.outputs = std::min(static_cast<std::int32_t>(params.n_outputs_max), shape_.batch_tokens);
@@ -174,8 +174,8 @@ std::vector<std::byte> KvContext::save(SeqId seq) {
     return {};
   }
   std::vector<std::byte> state(state_bytes(seq));
-  const std::size_t written = llama_state_seq_get_data(context_.get(), reinterpret_cast<std::uint8_t*>(state.data()),
-                                                       state.size(), seq);
+  const std::size_t written =
+      llama_state_seq_get_data(context_.get(), reinterpret_cast<std::uint8_t*>(state.data()), state.size(), seq);
   state.resize(written);
   return state;
 }

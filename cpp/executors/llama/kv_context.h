@@ -43,9 +43,9 @@ class PassBatch {
 
 struct ContextShape {
   std::int32_t sequences = 1;
-  Position tokens = 256;             ///< of one sequence
-  std::int32_t batch_tokens = 512;   ///< of one pass
-  std::int32_t outputs = 64;         ///< rows of one pass
+  Position tokens = 256;            ///< of one sequence
+  std::int32_t batch_tokens = 512;  ///< of one pass
+  std::int32_t outputs = 64;        ///< rows of one pass
   std::int32_t threads = 1;
   bool unified = false;
 };

@@ -15,7 +15,7 @@ std::optional<SeqId> KvStore::free_sequence(TimePoint now, std::optional<SeqId> 
   if (!chosen) {
     return std::nullopt;
   }
-  park(*chosen, now);
+  park_now(*chosen, now);
   empty(*chosen);
   count_eviction();
   return chosen;
@@ -65,17 +65,49 @@ std::optional<SeqId> KvStore::victim(TimePoint now, std::optional<SeqId> spare) 
   return best;
 }
 
-// Keeps an owner's KV in host memory if bringing it back beats computing it again. A sequence with a pending copy is not
-// read: its buffer is not its own yet.
-void KvStore::park(SeqId seq, TimePoint now) {
+bool KvStore::has_copy(SeqId seq) const {
+  const Parked* parked = parking_.of_owner(at(seq).owner);
+  return parked != nullptr && parked->tokens == at(seq).tokens;
+}
+
+// Bytes to save so that the sequence's owner can come back; nothing if it is not worth it: nobody owns it, or computing
+// it again is cheaper. A sequence with a pending copy is not read: its buffer is not its own yet.
+std::optional<std::uint64_t> KvStore::worth_parking(SeqId seq) {
   const Sequence& sequence = at(seq);
   if (sequence.owner == kNoOwner || sequence.tokens.empty() || !options_.can_roll_back || context_.dirty(seq)) {
-    return;
+    return std::nullopt;
   }
   const std::uint64_t bytes = context_.state_bytes(seq);
-  if (costs_.park_us(bytes) + costs_.restore_us(bytes) >= costs_.prefill_us(size(seq))) {
+  const double round_trip_us = costs_.park_us(bytes) + costs_.restore_us(bytes);
+  return round_trip_us < costs_.prefill_us(size(seq)) ? std::optional(bytes) : std::nullopt;
+}
+
+// On the way of a request: only what fits an idle step, the request waits for it.
+void KvStore::park_now(SeqId seq, TimePoint now) {
+  if (has_copy(seq)) {
     return;
   }
+  const auto bytes = worth_parking(seq);
+  if (bytes && costs_.park_us(*bytes) <= options_.max_step_us) {
+    static_cast<void>(park(seq, *bytes, now));
+  }
+}
+
+// Saves the next victim ahead of its eviction, while nobody waits. Returns whether it did.
+bool KvStore::prepare_eviction(TimePoint now) {
+  if (vacant_near_recent()) {
+    return false;
+  }
+  const auto next = victim(now, std::nullopt);
+  if (!next || has_copy(*next)) {
+    return false;
+  }
+  const auto bytes = worth_parking(*next);
+  return bytes && park(*next, *bytes, now);
+}
+
+bool KvStore::park(SeqId seq, std::uint64_t bytes, TimePoint now) {
+  const Sequence& sequence = at(seq);
   {
     const std::lock_guard lock(books_);
     std::vector<HolderId> given_up;
@@ -84,22 +116,25 @@ void KvStore::park(SeqId seq, TimePoint now) {
       index_.erase(holder);
     }
     if (!room) {
-      return;
+      return false;
     }
   }
   const auto begin = std::chrono::steady_clock::now();
   std::vector<std::byte> state = context_.save(seq);
   if (state.size() != bytes) {
-    return;
+    return false;
   }
   const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - begin;
   costs_.park_us_per_byte.add(took.count() / static_cast<double>(bytes));
   const std::lock_guard lock(books_);
-  const HolderId holder =
-      parking_.put(sequence.owner, {0, sequence.key, sequence.tokens, size(seq), sequence.retention,
-                                    sequence.last_use, std::move(state)});
+  if (const Parked* before = parking_.of_owner(sequence.owner)) {
+    index_.erase(before->holder);
+  }
+  const HolderId holder = parking_.put(sequence.owner, {0, sequence.key, sequence.tokens, size(seq), sequence.retention,
+                                                        sequence.last_use, std::move(state)});
   index_.insert(holder, sequence.key, sequence.tokens);
   ++counters_.parks;
+  return true;
 }
 
 }  // namespace poise::llama

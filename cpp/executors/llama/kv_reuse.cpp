@@ -33,7 +33,8 @@ KvStore::Source KvStore::choose_source(const KvRequest& request, std::optional<S
     }
   };
   if (own && at(*own).key == request.key) {
-    consider({Source::Kind::own, static_cast<HolderId>(*own), usable(at(*own).tokens, request.tokens, request.limit), 0.0});
+    consider(
+        {Source::Kind::own, static_cast<HolderId>(*own), usable(at(*own).tokens, request.tokens, request.limit), 0.0});
   }
   if (best.tokens >= request.limit) {
     return best;  // nothing can be longer
@@ -64,7 +65,8 @@ KvStore::Source KvStore::take_over_source(const KvRequest& request) const {
 }
 
 KvStore::Source KvStore::copy_source(const KvRequest& request) const {
-  const auto found = index_.longest(request.key, request.tokens, [this](HolderId holder) { return !is_parked(holder); });
+  const auto found =
+      index_.longest(request.key, request.tokens, [this](HolderId holder) { return !is_parked(holder); });
   if (!found) {
     return {};
   }
@@ -99,8 +101,7 @@ bool KvStore::fetch(const Source& source, SeqId seq) {
     return false;
   }
   const auto begin = std::chrono::steady_clock::now();
-  const bool whole = context_.restore(seq, parked->state) &&
-                     context_.length(seq) == parked->state_tokens &&
+  const bool whole = context_.restore(seq, parked->state) && context_.length(seq) == parked->state_tokens &&
                      context_.remove(seq, source.tokens);
   if (!whole) {
     static_cast<void>(context_.remove(seq, 0));

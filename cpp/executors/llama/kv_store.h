@@ -17,8 +17,8 @@ struct KvRequest {
   RequestId id = 0;
   OwnerId owner = kNoOwner;
   KvKey key;
-  TokenSpan tokens;      ///< everything that must become resident
-  Position limit = 0;    ///< use at most this many resident tokens; what lies behind must be computed again
+  TokenSpan tokens;    ///< everything that must become resident
+  Position limit = 0;  ///< use at most this many resident tokens; what lies behind must be computed again
 };
 
 /// A sequence that holds exactly the first `reused` tokens of the request.
@@ -41,6 +41,7 @@ class KvStore {
     std::int32_t sequences = 1;
     std::uint64_t park_bytes = 0;
     bool can_roll_back = true;
+    double max_step_us = 10'000.0;  ///< a save on the way of a request takes no longer
   };
   KvStore(KvContext& context, Costs& costs, const Options& options);
 
@@ -55,6 +56,9 @@ class KvStore {
   void discard(SeqId seq);
   /// See Executor::release. The owner's sequence must not be in use.
   void release(OwnerId owner, Position keep);
+  /// With all sequences taken: saves the next victim to host memory, so that its eviction need not. An idle step.
+  /// Returns whether there was anything to do.
+  bool prepare_eviction(TimePoint now);
   /// Removes the throwaway token that a pass put behind the sequence.
   void undo_hole(SeqId seq);
   /// Whether a pass may put a throwaway token behind the sequence.
@@ -78,7 +82,7 @@ class KvStore {
   struct Sequence {
     OwnerId owner = kNoOwner;
     KvKey key;
-    Tokens tokens;             // whose KV is valid, from position 0
+    Tokens tokens;  // whose KV is valid, from position 0
     RetentionRanges retention;
     TimePoint last_use{};
     RequestId user = 0;
@@ -106,7 +110,10 @@ class KvStore {
   std::optional<SeqId> free_sequence(TimePoint now, std::optional<SeqId> spare);
   [[nodiscard]] std::optional<SeqId> vacant_near_recent() const;
   [[nodiscard]] std::optional<SeqId> victim(TimePoint now, std::optional<SeqId> spare) const;
-  void park(SeqId seq, TimePoint now);
+  [[nodiscard]] bool has_copy(SeqId seq) const;
+  [[nodiscard]] std::optional<std::uint64_t> worth_parking(SeqId seq);
+  void park_now(SeqId seq, TimePoint now);
+  bool park(SeqId seq, std::uint64_t bytes, TimePoint now);
   void empty(SeqId seq);
   void count_eviction();
 

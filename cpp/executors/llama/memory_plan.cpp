@@ -84,10 +84,11 @@ MemoryPlan plan_memory(const Model& model, const LlamaOptions& options) {
   plan.limit_bytes = plan.limit_is_option ? std::min(options.max_kv_bytes, machine) : machine;
   if (plan.kv_bytes() > plan.limit_bytes) {
     const std::uint64_t one = static_cast<std::uint64_t>(plan.tokens) * plan.bytes_per_token;
-    throw ResourceExhausted(poise::text(
-        "the KV cache does not fit: ", plan.text(), ", ", plan.limit_is_option ? "max_kv_bytes and free memory allow " : "free memory is ",
-        human_bytes(plan.limit_bytes), "; lower max_sequences (", plan.limit_bytes / std::max<std::uint64_t>(one, 1),
-        " fit at this length) or context_tokens"));
+    throw ResourceExhausted(
+        poise::text("the KV cache does not fit: ", plan.text(), ", ",
+                    plan.limit_is_option ? "max_kv_bytes and free memory allow " : "free memory is ",
+                    human_bytes(plan.limit_bytes), "; lower max_sequences (",
+                    plan.limit_bytes / std::max<std::uint64_t>(one, 1), " fit at this length) or context_tokens"));
   }
   return plan;
 }

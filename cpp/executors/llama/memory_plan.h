@@ -11,9 +11,9 @@ namespace poise::llama {
 
 struct MemoryPlan {
   std::int32_t sequences = 0;
-  Position tokens = 0;               ///< of one sequence, as allocated (padded)
+  Position tokens = 0;  ///< of one sequence, as allocated (padded)
   std::uint64_t bytes_per_token = 0;
-  std::uint64_t limit_bytes = 0;     ///< max_kv_bytes, or what the machine has free
+  std::uint64_t limit_bytes = 0;  ///< max_kv_bytes, or what the machine has free
   bool limit_is_option = false;
 
   [[nodiscard]] std::uint64_t kv_bytes() const {

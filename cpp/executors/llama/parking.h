@@ -13,16 +13,17 @@
 namespace poise::llama {
 
 struct Parked {
-  HolderId holder = 0;       ///< its name in the prefix index
+  HolderId holder = 0;  ///< its name in the prefix index
   KvKey key;
-  Tokens tokens;             ///< what of the state may be used
-  Position state_tokens = 0; ///< what the state holds, at least tokens.size()
+  Tokens tokens;              ///< what of the state may be used
+  Position state_tokens = 0;  ///< what the state holds, at least tokens.size()
   RetentionRanges retention;
   TimePoint last_use{};
   std::vector<std::byte> state;
 };
 
-/// Not thread-safe. An owner has at most one parked sequence. Never holds more than its cap.
+/// Not thread-safe. An owner has at most one parked sequence, which may be a copy of its resident one. Never holds more
+/// than its cap.
 class Parking {
  public:
   /// `first_holder` and above are the holder ids that it mints.
@@ -31,7 +32,8 @@ class Parking {
   /// Whether `bytes` of priority `priority` may come in, giving up what is worth less (or as much, and is older).
   /// Call before the bytes are allocated. What had to go is returned in `given_up`, also when the answer is no
   /// (then it is empty).
-  [[nodiscard]] bool make_room(std::uint64_t bytes, std::int32_t priority, TimePoint now, std::vector<HolderId>& given_up);
+  [[nodiscard]] bool make_room(std::uint64_t bytes, std::int32_t priority, TimePoint now,
+                               std::vector<HolderId>& given_up);
   /// Takes in a state for which make_room said yes; replaces the owner's older one. Returns its holder id.
   HolderId put(OwnerId owner, Parked parked);
 

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::int32_t kMaxSequences = 256;  // LLAMA_MAX_SEQ
 constexpr Position kDefaultContextCap = 8192;
-constexpr std::int32_t kRowsOfAPass = 32;    // logits rows that a pass returns, beyond two a sequence
+constexpr std::int32_t kRowsOfAPass = 32;  // logits rows that a pass returns, beyond two a sequence
 
 void check(const LlamaOptions& options) {
   const auto at_least = [](const char* name, auto value, auto least) {
@@ -54,8 +54,8 @@ void LlamaExecutor::Impl::load() {
   model_ = llama::load_model(options_.model_path, options_.gpu_layers, options_.progress);
   vocab_ = std::make_shared<llama::Vocab>(model_);
   if (options_.context_tokens == 0) {
-    options_.context_tokens = std::min(std::max<Position>(model_->trained_context_tokens, llama::kCellPadding),
-                                       kDefaultContextCap);
+    options_.context_tokens =
+        std::min(std::max<Position>(model_->trained_context_tokens, llama::kCellPadding), kDefaultContextCap);
   }
   if (options_.threads == 0) {
     options_.threads = llama::physical_cores();
@@ -79,7 +79,8 @@ void LlamaExecutor::Impl::load() {
   info_.can_roll_back = probe.can_roll_back && !model_->recurrent;
   kv_ = std::make_unique<llama::KvStore>(
       *context_, costs_,
-      llama::KvStore::Options{options_.max_sequences, options_.park_bytes, info_.can_roll_back});
+      llama::KvStore::Options{options_.max_sequences, options_.park_bytes, info_.can_roll_back,
+                              options_.max_idle_step_ms * 1000.0});
   info_.memory_plan = plan.text();
   info_.kv_bytes = plan.kv_bytes();
   info_.kv_bytes_per_token = plan.bytes_per_token;
@@ -114,11 +115,17 @@ void LlamaExecutor::Impl::describe(bool one_pass_fits) {
   info_.logits_device = Device::host;
   // Draws are keyed by absolute position and counts follow from output_start, so a split changes nothing. Memory that
   // cannot roll back computes the last token of a resident context anew with everything before it: still the same rows.
-  info_.split = {.greedy = true, .seeded_sampling = true, .penalties = true, .bias = true, .constraint = true,
-                 .stop_tokens = true, .logprobs = true};
-  info_.memory_plan += text("; ", options_.layout == KvLayout::unified ? "unified" : "one stream a sequence", ", ",
-                            options_.threads, options_.threads == 1 ? " thread" : " threads", ", one pass ",
-                            one_pass_fits ? "fits" : "exceeds", " an idle step of ", options_.max_idle_step_ms, " ms", layout_note_);
+  info_.split = {.greedy = true,
+                 .seeded_sampling = true,
+                 .penalties = true,
+                 .bias = true,
+                 .constraint = true,
+                 .stop_tokens = true,
+                 .logprobs = true};
+  info_.memory_plan +=
+      text("; ", options_.layout == KvLayout::unified ? "unified" : "one stream a sequence", ", ", options_.threads,
+           options_.threads == 1 ? " thread" : " threads", ", one pass ", one_pass_fits ? "fits" : "exceeds",
+           " an idle step of ", options_.max_idle_step_ms, " ms", layout_note_);
   stats_.prefill_us_per_token = costs_.prefill_us_per_token.value_or(0.0);
   stats_.decode_us_per_step = costs_.decode_us.value_or(0.0);
 }

@@ -10,11 +10,13 @@
 namespace poise::llama {
 namespace {
 
-constexpr int kRepeats = 3;  // the fastest counts: what else runs on the machine is not the pass's cost
+constexpr int kRepeats = 5;  // the fastest counts: what else runs on the machine is not the pass's cost
+constexpr std::chrono::milliseconds kBudget{800};  // for all repeats; every pass that is needed runs at least once
 
 class Probe {
  public:
-  explicit Probe(KvContext& context) : context_(context), batch_(static_cast<std::size_t>(context.shape().batch_tokens)) {}
+  explicit Probe(KvContext& context)
+      : context_(context), batch_(static_cast<std::size_t>(context.shape().batch_tokens)) {}
 
   // Microseconds of a pass of `tokens` tokens on each of the first `sequences` sequences; they are removed again.
   double pass_us(std::int32_t tokens, std::int32_t sequences) {
@@ -34,11 +36,14 @@ class Probe {
 
   double best_us(std::int32_t tokens, std::int32_t sequences) {
     double best = pass_us(tokens, sequences);
-    for (int i = 1; i < kRepeats; ++i) {
+    for (int i = 1; i < kRepeats && !late(); ++i) {
       best = std::min(best, pass_us(tokens, sequences));
     }
     return best;
   }
+
+  /// The budget is spent.
+  [[nodiscard]] bool late() const { return std::chrono::steady_clock::now() - begin_ > kBudget; }
 
  private:
   double run(std::int32_t tokens, std::int32_t sequences) {
@@ -58,6 +63,7 @@ class Probe {
 
   KvContext& context_;
   PassBatch batch_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
 void probe_widths(Probe& probe, const KvContext& context, Costs& costs) {
@@ -76,7 +82,7 @@ void probe_copy(Probe& probe, KvContext& context, Costs& costs) {
     return;
   }
   double best = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < kRepeats; ++i) {
+  for (int i = 0; i == 0 || (i < kRepeats && !probe.late()); ++i) {
     const auto begin = std::chrono::steady_clock::now();
     context.copy(0, 1, 1);
     const std::chrono::duration<double, std::micro> call = std::chrono::steady_clock::now() - begin;
@@ -116,6 +122,9 @@ ProbeResult probe_costs(KvContext& context, Costs& costs, double max_idle_step_m
       break;
     }
     result.idle_quantum_tokens = tokens;
+    if (probe.late()) {
+      break;
+    }
   }
   result.can_roll_back = probe_rollback(probe, context, costs);
   if (result.can_roll_back) {

@@ -21,8 +21,7 @@ double to_us(Duration duration) { return std::chrono::duration<double, std::micr
 }  // namespace
 
 Job* LlamaExecutor::Impl::job_of(SeqId seq) const {
-  const auto found =
-      std::find_if(jobs_.begin(), jobs_.end(), [seq](const JobPtr& job) { return job->seq == seq; });
+  const auto found = std::find_if(jobs_.begin(), jobs_.end(), [seq](const JobPtr& job) { return job->seq == seq; });
   return found == jobs_.end() ? nullptr : found->get();
 }
 
@@ -71,9 +70,8 @@ std::vector<PassItem> LlamaExecutor::Impl::plan(bool idle) {
   prefilled_last_ = false;
   std::sort(single.begin(), single.end(), by_seq);
   const double hole_us = costs_.single_pass_us.slope() + costs_.rollback_us.value_or(0.0);
-  return llama::plan_single(single, limits, {costs_.single_pass_us.base(), hole_us, [this](SeqId seq) {
-                                               return kv_->can_take_hole(seq);
-                                             }});
+  return llama::plan_single(
+      single, limits, {costs_.single_pass_us.base(), hole_us, [this](SeqId seq) { return kv_->can_take_hole(seq); }});
 }
 
 void LlamaExecutor::Impl::fill_batch(const std::vector<PassItem>& items) {
@@ -104,9 +102,9 @@ void LlamaExecutor::Impl::fill_batch(const std::vector<PassItem>& items) {
 bool LlamaExecutor::Impl::begin_pass(const std::vector<PassItem>& items, bool idle) {
   const std::lock_guard lock(mutex_);
   const bool overtaken = idle && std::any_of(inbox_.begin(), inbox_.end(), [](const Message& message) {
-    const auto* arrival = std::get_if<Arrival>(&message);
-    return arrival != nullptr && !arrival->job->idle();
-  });
+                           const auto* arrival = std::get_if<Arrival>(&message);
+                           return arrival != nullptr && !arrival->job->idle();
+                         });
   if (stopped_ || overtaken) {
     return false;
   }
@@ -132,7 +130,7 @@ bool LlamaExecutor::Impl::step() {
   const bool idle = !requests_present();
   const std::vector<PassItem> items = plan(idle);
   if (items.empty()) {
-    return idle && flush_copies();
+    return idle && jobs_.empty() && (flush_copies() || save_ahead());
   }
   fill_batch(items);
   if (!begin_pass(items, idle)) {
@@ -170,7 +168,7 @@ void LlamaExecutor::Impl::repair(const std::vector<PassItem>& items) {
 
 // Carries out pending copies while nobody waits, by a throwaway token. Returns whether there were any.
 bool LlamaExecutor::Impl::flush_copies() {
-  if (!context_->any_dirty() || !jobs_.empty()) {
+  if (!context_->any_dirty()) {
     return false;
   }
   for (SeqId seq = 0; seq < options_.max_sequences; ++seq) {
@@ -196,6 +194,18 @@ bool LlamaExecutor::Impl::flush_copies() {
     return result == PassResult::done;
   }
   return false;
+}
+
+// Saves the next victim while nobody waits. Returns whether there was one to save.
+bool LlamaExecutor::Impl::save_ahead() {
+  const TimePoint begin = clock_.now();
+  const bool saved = kv_->prepare_eviction(begin);
+  if (saved) {
+    const std::lock_guard lock(mutex_);
+    ++stats_.idle_steps;
+    stats_.idle_busy += clock_.now() - begin;
+  }
+  return saved;
 }
 
 void LlamaExecutor::Impl::measure(const std::vector<PassItem>& items, Duration took) {

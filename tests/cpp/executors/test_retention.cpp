@@ -42,9 +42,7 @@ TEST_CASE("ranges may come in any order and leave gaps") {
 
 TEST_CASE("an expired range falls to 35, or stays lower") {
   RetentionRanges ranges;
-  ranges.assign({range(0, 10, 90, 5ms),
-                 range(10, -1, 20, 5ms)},
-                TimePoint{1ms});
+  ranges.assign({range(0, 10, 90, 5ms), range(10, -1, 20, 5ms)}, TimePoint{1ms});
   CHECK(ranges.priority(0, 10, 5ms) == 90);
   CHECK(ranges.priority(0, 10, 6ms) == 35);
   CHECK(ranges.priority(10, 20, 6ms) == 20);

@@ -87,13 +87,13 @@ TEST_CASE("every lane is served: random demands, both layouts") {
     std::uint64_t pass = 10;
     for (int round = 0; round < 4000 && !lanes.empty(); ++round) {
       const auto items = single ? plan_single(lanes, limits, filling) : plan_prefill(lanes, limits);
-      const std::int32_t total = std::accumulate(items.begin(), items.end(), 0,
-                                                 [](std::int32_t sum, const PassItem& next) { return sum + next.tokens; });
+      const std::int32_t total = std::accumulate(
+          items.begin(), items.end(), 0, [](std::int32_t sum, const PassItem& next) { return sum + next.tokens; });
       REQUIRE(total >= 1);
       REQUIRE(total <= limits.tokens);
       const auto longest = std::min_element(lanes.begin(), lanes.end(), [](const Lane& a, const Lane& b) {
-        return a.last_pass < b.last_pass;
-      })->last_pass;
+                             return a.last_pass < b.last_pass;
+                           })->last_pass;
       bool served_longest = false;
       ++pass;
       for (std::size_t i = 0; i < items.size(); ++i) {
@@ -102,7 +102,8 @@ TEST_CASE("every lane is served: random demands, both layouts") {
           REQUIRE((i == 0 || items[i].seq == items[i - 1].seq + 1));
           REQUIRE(items[i].tokens == items[0].tokens);
         }
-        const auto lane = std::find_if(lanes.begin(), lanes.end(), [&](const Lane& at) { return at.seq == items[i].seq; });
+        const auto lane =
+            std::find_if(lanes.begin(), lanes.end(), [&](const Lane& at) { return at.seq == items[i].seq; });
         REQUIRE((lane == lanes.end()) == items[i].hole);
         if (lane != lanes.end()) {
           REQUIRE(items[i].tokens <= lane->remaining);

@@ -1,6 +1,8 @@
 // More owners than sequences: who goes, what is parked, what comes back.
 #include <doctest/doctest.h>
 
+#include <thread>
+
 #include "llama/harness.h"
 
 using namespace poise;
@@ -48,9 +50,9 @@ TEST_CASE("an evicted owner comes back from host memory and answers as before") 
     const Tokens context = some_tokens(600, 1);
     static_cast<void>(run(executor, greedy(context, 0, 1)));
     static_cast<void>(run(executor, greedy(some_tokens(600, 2), 0, 2)));
-    CHECK(executor.stats().parks == 1);
-    CHECK(executor.stats().parked_tokens == 600);
-    CHECK(executor.stats().parked_bytes > 0);
+    CHECK(executor.stats().parks >= 1);  // or 2: the next victim is saved ahead
+    CHECK(executor.stats().parked_tokens >= 600);
+    CHECK(executor.stats().parked_bytes >= 600 * executor.info().kv_bytes_per_token);
     executor.check_integrity();
     const auto back = run(executor, greedy(joined(context, some_tokens(8, 3)), 6, 1));
     CHECK(back->completion.restored_tokens == 600);
@@ -75,11 +77,55 @@ TEST_CASE("parking stays below its cap, checked before it is allocated") {
     CHECK(executor.stats().parked_bytes <= options.park_bytes);
     executor.check_integrity();
   }
-  CHECK(executor.stats().parks == 3);
+  CHECK(executor.stats().parks >= 3);
   CHECK(executor.stats().parked_tokens == 600);
-  executor.release(3, 0);  // the one that is parked now
+  for (OwnerId owner = 1; owner <= 4; ++owner) {
+    executor.release(owner, 0);
+  }
   executor.check_integrity();
   CHECK(executor.stats().parked_bytes == 0);
+  CHECK(executor.stats().sequences_used == 0);
+}
+
+TEST_CASE("with all sequences taken, the next victim is saved in idle time") {
+  LlamaOptions options = tiny_options(2);
+  options.context_tokens = 1024;
+  LlamaExecutor executor(options);
+  static_cast<void>(run(executor, keeping(some_tokens(600, 1), 1, 80)));
+  executor.check_integrity();
+  CHECK(executor.stats().parks == 0);  // a sequence is vacant
+  static_cast<void>(run(executor, keeping(some_tokens(500, 2), 2, 20)));
+  while (executor.stats().parks == 0) {  // the test's time limit ends this if it never comes
+    std::this_thread::yield();
+  }
+  executor.check_integrity();
+  CHECK(executor.stats().parked_tokens == 500);
+  CHECK(executor.stats().idle_steps == 1);
+  CHECK(executor.resident_prefix(some_tokens(500, 2), {}, 2) == 500);  // still there
+  static_cast<void>(run(executor, keeping(some_tokens(300, 3), 3, 80)));
+  CHECK(executor.resident_prefix(some_tokens(500, 2), {}, 2) == 0);
+  CHECK(run(executor, keeping(some_tokens(500, 2), 2, 20))->completion.restored_tokens == 500);
+  executor.check_integrity();
+}
+
+TEST_CASE("a copy that no pass followed is carried out in idle time") {
+  LlamaOptions options = tiny_options(3);
+  options.context_tokens = 1024;
+  LlamaExecutor executor(options);
+  const Tokens context = some_tokens(700, 1);
+  static_cast<void>(run(executor, greedy(context, 0, 1)));
+  const auto steps = executor.stats().steps;
+  CHECK(run(executor, greedy(context, 0, 2))->completion.copied_tokens == 700);
+  CHECK(executor.stats().steps == steps);
+  while (executor.stats().hole_tokens == 0) {
+    std::this_thread::yield();
+  }
+  executor.check_integrity();
+  CHECK(executor.stats().steps == steps);
+  CHECK(executor.stats().idle_steps == 1);
+  executor.release(1, 0);
+  LlamaExecutor fresh(options);
+  CHECK(run(executor, greedy(context, 5, 2))->tokens == run(fresh, greedy(context, 5))->tokens);
 }
 
 TEST_CASE("a parked sequence can be cut, and is cut when it comes back") {
@@ -91,7 +137,6 @@ TEST_CASE("a parked sequence can be cut, and is cut when it comes back") {
   static_cast<void>(run(executor, greedy(some_tokens(600, 2), 0, 2)));
   executor.release(1, 500);
   executor.check_integrity();
-  CHECK(executor.stats().parked_tokens == 500);
   const auto back = run(executor, greedy(context, 0, 1));
   CHECK(back->completion.restored_tokens == 500);
   CHECK(back->completion.prefilled_tokens == 100);
@@ -157,7 +202,7 @@ TEST_CASE("two tenants under pressure: a branch and a restore at one step bounda
   static_cast<void>(run(executor, greedy(b, 0, 20, 2)));
   static_cast<void>(run(executor, greedy(some_tokens(700, 4), 0, 30, 3)));
   static_cast<void>(run(executor, greedy(a, 0, 10, 1)));  // parks owner 20
-  REQUIRE(executor.stats().parked_tokens == 700);
+  REQUIRE(executor.stats().parked_tokens >= 700);
 
   class Trigger final : public Sink {
    public:

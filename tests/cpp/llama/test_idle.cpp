@@ -29,7 +29,8 @@ TEST_CASE("idle work runs when nothing else does, in slices") {
   CHECK(stats.idle_decoded_tokens == 3);
   CHECK(stats.prefilled_tokens == 0);
   CHECK(stats.steps == 0);
-  const auto slices = static_cast<std::uint64_t>((200 + executor.info().idle_quantum_tokens - 1) / executor.info().idle_quantum_tokens);
+  const auto slices =
+      static_cast<std::uint64_t>((200 + executor.info().idle_quantum_tokens - 1) / executor.info().idle_quantum_tokens);
   CHECK(stats.idle_steps >= slices + 3);
 }
 
