@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ class Turn:
         self._stream = stream
         self._reader = reader
         self._finish = finish
+        self._reading = threading.Lock()  # held while an event is taken from the stream
         self._ready: deque[Event] = deque()
         self._start: Start | None = None
         self._end: End | None = None
@@ -75,9 +77,13 @@ class Turn:
         self._stream.cancel()
 
     def pump(self) -> None:
-        """Takes in whatever has arrived, without waiting."""
-        while self._end is None and (event := self._stream.try_next()) is not None:
-            self._take(event)
+        """Takes in whatever has arrived, without waiting; nothing if somebody else is just reading."""
+        if self._reading.acquire(blocking=False):
+            try:
+                while self._end is None and (event := self._stream.try_next()) is not None:
+                    self._take(event)
+            finally:
+                self._reading.release()
 
     def __iter__(self) -> Iterator[Event]:
         while True:
@@ -124,26 +130,23 @@ class Turn:
         return TurnResult(self._start, self._end, tuple(self._notices))
 
     def _wait(self) -> None:
-        event = self._stream.next_event()
-        if event is not None:
-            self._take(event)
+        with self._reading:
+            if self._end is None and (event := self._stream.next_event()) is not None:
+                self._take(event)
 
     async def _await(self) -> None:
-        event = self._stream.try_next()
-        if event is None:
-            loop = asyncio.get_running_loop()
-            arrived = asyncio.Event()
-            descriptor = self._stream.fileno()
-            loop.add_reader(descriptor, arrived.set)
-            try:
-                event = self._stream.try_next()  # it may have come before the reader was there
-                if event is None:
-                    await arrived.wait()
-                    event = self._stream.try_next()
-            finally:
-                loop.remove_reader(descriptor)
-        if event is not None:
-            self._take(event)
+        before = len(self._ready)
+        self.pump()
+        if len(self._ready) > before or self._end is not None:
+            return
+        loop = asyncio.get_running_loop()
+        arrived = asyncio.Event()
+        descriptor = self._stream.fileno()
+        loop.add_reader(descriptor, arrived.set)  # readable at once if something has come since
+        try:
+            await arrived.wait()
+        finally:
+            loop.remove_reader(descriptor)
 
     def _take(self, event: _core.TurnStart | _core.TurnToken | _core.TurnEnd) -> None:
         if isinstance(event, _core.TurnToken):

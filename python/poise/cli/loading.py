@@ -20,7 +20,7 @@ MODEL_FILE = "desk.gguf"
 def shipped_model() -> Path:
     """The model that comes with Poise: in the installed package, or in a source checkout."""
     package = Path(__file__).resolve().parents[1]
-    places = [package / "data" / MODEL_FILE, package.parents[1] / "engines" / "embedded" / MODEL_FILE]
+    places = [package / "models" / MODEL_FILE, package.parents[1] / "engines" / "embedded" / MODEL_FILE]
     for place in places:
         if place.is_file():
             return place
