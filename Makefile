@@ -73,7 +73,7 @@ format: $(stamp)-dev ## format C++ and Python
 
 .PHONY: bench
 bench: $(stamp)-core $(stamp)-dev ## print the benchmark tables (peers: run make peers first)
-	@for b in paths scan interference batching; do \
+	@for b in paths scan idle interference batching; do \
 	  if [ -e bench/$$b.py ]; then echo "== bench/$$b.py"; $(bin)/python bench/$$b.py; fi; \
 	done
 
@@ -126,6 +126,6 @@ $(stamp)-core: $(stamp)-build $(core_sources)
 # The C++ tests, in the same CMake tree as the extension, so that the core is compiled once.
 $(stamp)-cpptests: $(stamp)-core $(stamp)-dev $(test_sources)
 	$(say) "building the C++ tests"
-	@PATH="$(bin):$$PATH" cmake -S . -B $(BUILD) -DPOISE_BUILD_TESTS=ON -DPOISE_BUILD_EXAMPLES=ON >$(venv)/tests.log 2>&1 || { cat $(venv)/tests.log; exit 1; }
+	@PATH="$(bin):$$PATH" cmake -S . -B $(BUILD) -DPOISE_BUILD_TESTS=ON -DPOISE_BUILD_EXAMPLES=ON -DPOISE_BUILD_BENCH=ON >$(venv)/tests.log 2>&1 || { cat $(venv)/tests.log; exit 1; }
 	@PATH="$(bin):$$PATH" cmake --build $(BUILD) $(if $(JOBS),--parallel $(JOBS))
 	@touch $@
