@@ -70,7 +70,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     add(
         "--max-messages",
         type=int,
-        default=6,
+        default=5,
         metavar="N",
         help="user messages of each (default: %(default)s)",
     )
@@ -78,7 +78,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
     add(
         "--think-ms",
         type=float,
-        default=1500.0,
+        default=1200.0,
         metavar="MS",
         help="how long a user thinks before each message (default: %(default)s)",
     )
