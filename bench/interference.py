@@ -35,14 +35,15 @@ Row = dict[str, Any]
 def measure_arrivals(driver: Path, model: Path, threads: int, load: float, hits: float, quick: bool) -> Row:
     """One load and one share of hits: pooled first tokens of all blocks, on and off."""
     size: Row = (
-        {"requests": 8, "blocks": 1, "log": 64, "answer": 8} if quick else {"requests": 150, "blocks": 3}
+        {"requests": 8, "blocks": 1, "log": 64, "answer": 8, "layout": "streams"}
+        if quick
+        else {"requests": 150, "blocks": 3}
     )
     lines = run(driver, "interference", model=model, threads=threads, load=load, hits=hits, **size)
     facts = next(lines)
     blocks = list(lines)
     pooled = {
-        mode: [us for block in blocks if block["mode"] == mode for us in block["first_us"]]
-        for mode in ("on", "off")
+        mode: [us for block in blocks if block["mode"] == mode for us in block["first_us"]] for mode in ("on", "off")
     }
     row: Row = {
         "load": load,
@@ -63,28 +64,23 @@ def measure_arrivals(driver: Path, model: Path, threads: int, load: float, hits:
             "first_us": summary(samples),
             "first_us_p90": percentile(samples, 90),
             "paths": {path: sum(b["paths"][path] for b in chosen) for path in chosen[0]["paths"]},
-            **{
-                name: sum(b[name] for b in chosen)
-                for name in ("steps", "idle_steps", "interrupted_steps", "queued")
-            },
+            **{name: sum(b[name] for b in chosen) for name in ("steps", "idle_steps", "interrupted_steps", "queued")},
             "busy_share": sum(b["busy_us"] for b in chosen) / sum(b["span_s"] * 1e6 for b in chosen),
-            "idle_busy_share": sum(b["idle_busy_us"] for b in chosen)
-            / sum(b["span_s"] * 1e6 for b in chosen),
+            "idle_busy_share": sum(b["idle_busy_us"] for b in chosen) / sum(b["span_s"] * 1e6 for b in chosen),
         }
     return row
 
 
 def measure_saturation(driver: Path, model: Path, threads: int, quick: bool) -> Row:
     size: Row = (
-        {"seconds": 0.4, "blocks": 1, "log": 64, "sessions": 4} if quick else {"seconds": 4, "blocks": 8}
+        {"seconds": 0.4, "blocks": 1, "log": 64, "sessions": 4, "layout": "streams"}
+        if quick
+        else {"seconds": 4, "blocks": 8}
     )
     lines = run(driver, "saturation", model=model, threads=threads, **size)
     facts = next(lines)
     blocks = list(lines)
-    rates = {
-        mode: [b["decoded_tokens"] / b["seconds"] for b in blocks if b["mode"] == mode]
-        for mode in ("on", "off")
-    }
+    rates = {mode: [b["decoded_tokens"] / b["seconds"] for b in blocks if b["mode"] == mode] for mode in ("on", "off")}
     return {
         "sessions": facts["sessions"],
         "blocks": len(rates["on"]),
@@ -103,12 +99,8 @@ def judge(arrivals: list[Row], saturation: Row) -> list[report.Budget]:
         budgets.append(report.budget(f"first token p50 on over off, {what}", 1.0, row["p50_ratio"]))
         excess: Estimate = row["p99_excess_us"]
         step = row["idle_step_us"]["p50"]
-        budgets.append(
-            report.budget(f"first token p99 on - off, {what}; at most one idle step", step, excess, "us")
-        )
-    budgets.append(
-        report.budget("tokens/s at saturation, on over off", 0.98, saturation["ratio"], at_least=True)
-    )
+        budgets.append(report.budget(f"first token p99 on - off, {what}; at most one idle step", step, excess, "us"))
+    budgets.append(report.budget("tokens/s at saturation, on over off", 0.98, saturation["ratio"], at_least=True))
     return budgets
 
 
@@ -131,10 +123,7 @@ def tables(arrivals: list[Row], saturation: Row) -> list[str]:
         report.table(
             "Closed loop, tokens/s",
             ["mode", "p25", "p50", "p75"],
-            [
-                [mode, *(saturation[f"{mode}_tokens_per_s"][p] for p in ("p25", "p50", "p75"))]
-                for mode in ("on", "off")
-            ],
+            [[mode, *(saturation[f"{mode}_tokens_per_s"][p] for p in ("p25", "p50", "p75"))] for mode in ("on", "off")],
         ),
     ]
 

@@ -35,6 +35,7 @@ class Plan(NamedTuple):
     ready_contexts: list[int]
     ready_turns: int
     capacities: list[int]
+    rollbacks: int
     contexts: list[int]
     entries: list[int]
     repetitions: int
@@ -46,13 +47,14 @@ FULL = Plan(
     ready_contexts=[256, 2048, 8192, 32768],
     ready_turns=1000,
     capacities=[8192, 32768],
+    rollbacks=50,
     contexts=[256, 1024, 4096, 8192],
     entries=[1, 8, 64, 256],
     repetitions=15,
     cold_repetitions=3,
     answer_tokens=32,
 )
-QUICK = Plan([256], 50, [512], [256], [1, 8], 2, 1, 18)
+QUICK = Plan([256], 50, [512], 10, [256], [1, 8], 2, 1, 18)
 DELTA_TOKENS = 8  # what a request adds beyond its entry, on `entry`, `gate` and `prefix`
 MIDDLE_ENTRY = 8  # the entry length of the paths for which it does not vary
 
@@ -72,7 +74,7 @@ def measure_ready(driver: Path, plan: Plan) -> list[Row]:
 def measure_rollback(driver: Path, plan: Plan, model: Path, threads: int) -> list[Row]:
     rows = []
     for capacity in plan.capacities:
-        for row in run(driver, "rollback", model=model, context=capacity, threads=threads):
+        for row in run(driver, "rollback", model=model, context=capacity, threads=threads, turns=plan.rollbacks):
             for name in ("acquire_us", "acquire_and_end_us"):
                 row[name] = summary(row[name])
             rows.append(row)
@@ -91,7 +93,8 @@ def measure_turns(driver: Path, plan: Plan, model: Path, threads: int, server: p
     """All repetitions of all cases: {"facts", "samples"}; a sample has on, off and server."""
     samples: list[Row] = []
     room = max(plan.contexts) + max(plan.entries) + DELTA_TOKENS + plan.answer_tokens
-    with Conversation(driver, "paths", model=model, threads=threads, context=room) as core:
+    layout = "streams"  # what `automatic` chooses for one session; measuring it anew takes seconds
+    with Conversation(driver, "paths", model=model, threads=threads, context=room, layout=layout) as core:
 
         def one(path: str, entry: int, delta: int, repetition: int, log: list[int]) -> None:
             answer = 1 if path == "gate" else plan.answer_tokens
@@ -143,9 +146,7 @@ def condense(samples: list[Row]) -> list[Row]:
             if mode == "server":
                 row[mode]["prompt_us"] = median([s[mode]["prompt_us"] for s in group])
         for name in TIMES:
-            pairs = [
-                (s["on"][name], s["off"][name]) for s in group if None not in (s["on"][name], s["off"][name])
-            ]
+            pairs = [(s["on"][name], s["off"][name]) for s in group if None not in (s["on"][name], s["off"][name])]
             if pairs:
                 on, off = zip(*pairs, strict=True)
                 row[f"{name.removesuffix('_us')}_ratio"] = paired_ratio(on, off)
@@ -159,23 +160,17 @@ def _median(samples: list[float]) -> float | None:
 
 def pooled(samples: list[Row], path: str, name: str) -> Estimate:
     """Median of on/off over all cells of a path."""
-    group = [
-        s for s in samples if s["path"] == path and s["on"][name] is not None and s["off"][name] is not None
-    ]
+    group = [s for s in samples if s["path"] == path and s["on"][name] is not None and s["off"][name] is not None]
     return paired_ratio([s["on"][name] for s in group], [s["off"][name] for s in group])
 
 
 def judge(ready: list[Row], rollback: list[Row], cells: list[Row], samples: list[Row]) -> list[report.Budget]:
     budgets = []
     for row in ready:
-        what = f"{row['case']}, context {row['context_tokens']}" + (
-            ", cold caches" if row["flushed_caches"] else ""
-        )
+        what = f"{row['case']}, context {row['context_tokens']}" + (", cold caches" if row["flushed_caches"] else "")
         for percent, limit in (("p50", 25.0), ("p99", 100.0)):
             value = row["first_us"][percent]
-            budgets.append(
-                report.Budget(f"first token {percent} of {what}", limit, value, value, value, "us")
-            )
+            budgets.append(report.Budget(f"first token {percent} of {what}", limit, value, value, value, "us"))
     for row in rollback:
         limit = 50.0 if row["capacity_tokens"] <= 8192 else 200.0
         times = row["acquire_and_end_us"]
@@ -187,12 +182,10 @@ def judge(ready: list[Row], rollback: list[Row], cells: list[Row], samples: list
         if row["path"] == "entry"
     ]
     budgets += [
-        report.budget(f"whole turn on over off, {path}", 1.0, pooled(samples, path, "turn_us"))
-        for path in PATHS
+        report.budget(f"whole turn on over off, {path}", 1.0, pooled(samples, path, "turn_us")) for path in PATHS
     ]
     budgets += [
-        report.budget(f"whole turn on over off, {row['path']}, {cell(row)}", 1.0, row["turn_ratio"])
-        for row in cells
+        report.budget(f"whole turn on over off, {row['path']}, {cell(row)}", 1.0, row["turn_ratio"]) for row in cells
     ]
     return budgets
 

@@ -29,9 +29,7 @@ def find_peer(name: str) -> Path | None:
 
 def run_json(program: Path, *words: object) -> Any:
     """Run a peer that prints JSON (one value, or one object a line) and return it."""
-    done = subprocess.run(
-        [str(program), *(str(word) for word in words)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([str(program), *(str(word) for word in words)], capture_output=True, text=True, check=True)
     try:
         return json.loads(done.stdout)
     except json.JSONDecodeError:
@@ -41,9 +39,7 @@ def run_json(program: Path, *words: object) -> Any:
 
 def llama_bench(program: Path, model: Path, threads: int, prompt: int, generate: int) -> dict[str, float]:
     """Tokens/s of one repetition of prefill and decode, one sequence."""
-    rows = run_json(
-        program, "-m", model, "-t", threads, "-p", prompt, "-n", generate, "-r", 1, "-b", 512, "-o", "json"
-    )
+    rows = run_json(program, "-m", model, "-t", threads, "-p", prompt, "-n", generate, "-r", 1, "-b", 512, "-o", "json")
     return {"pp" if row["n_prompt"] else "tg": float(row["avg_ts"]) for row in rows}
 
 
@@ -95,9 +91,7 @@ class Server:
         token_us: list[float] = []
         timings: Row = {}
         begin = time.perf_counter()
-        self._connection.request(
-            "POST", "/completion", json.dumps(body), {"Content-Type": "application/json"}
-        )
+        self._connection.request("POST", "/completion", json.dumps(body), {"Content-Type": "application/json"})
         response = self._connection.getresponse()
         if response.status != 200:
             raise RuntimeError(f"llama-server answered {response.status}: {response.read().decode()}")

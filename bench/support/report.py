@@ -52,9 +52,7 @@ class Budget:
         return f"{self.verdict:>12}  {self.name}: {measured}, budget {sign} {self.limit:g} {self.unit}"
 
 
-def budget(
-    name: str, limit: float, estimate: Estimate, unit: str = "ratio", *, at_least: bool = False
-) -> Budget:
+def budget(name: str, limit: float, estimate: Estimate, unit: str = "ratio", *, at_least: bool = False) -> Budget:
     return Budget(name, limit, estimate.value, estimate.low, estimate.high, unit, at_least)
 
 
@@ -62,13 +60,9 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     """The options that every script has."""
     lines = (doc or "").strip().splitlines()
     options = argparse.ArgumentParser(description=lines[0] if lines else None)
-    options.add_argument(
-        "--model", type=Path, default=SHIPPED_MODEL, help="a GGUF file (default: the shipped model)"
-    )
+    options.add_argument("--model", type=Path, default=SHIPPED_MODEL, help="a GGUF file (default: the shipped model)")
     options.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
-    options.add_argument(
-        "--quick", action="store_true", help="a few repetitions: shows that it works, stores nothing"
-    )
+    options.add_argument("--quick", action="store_true", help="a few repetitions: shows that it works, stores nothing")
     options.add_argument(
         "--output", type=Path, help="where to store the JSON (default: bench/results/, if not --quick)"
     )
@@ -133,8 +127,7 @@ def table(title: str, columns: list[str], rows: list[list[Any]]) -> str:
     cells = [[cell(value) for value in row] for row in rows]
     widths = [max(len(line[i]) for line in [columns, *cells]) for i in range(len(columns))]
     lines = [
-        "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True))
-        for line in [columns, *cells]
+        "  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)) for line in [columns, *cells]
     ]
     return "\n".join([title, *lines])
 

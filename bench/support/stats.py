@@ -47,28 +47,20 @@ def paired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> 
     return Estimate(float(np.median(ratios)), float(low), float(high))
 
 
-def ratio_of_percentiles(
-    numerators: Sequence[float], denominators: Sequence[float], percent: float
-) -> Estimate:
+def ratio_of_percentiles(numerators: Sequence[float], denominators: Sequence[float], percent: float) -> Estimate:
     """Ratio of one percentile of two samples that are not paired."""
     return _compare(numerators, denominators, percent, lambda a, b: a / b)
 
 
-def difference_of_percentiles(
-    minuends: Sequence[float], subtrahends: Sequence[float], percent: float
-) -> Estimate:
+def difference_of_percentiles(minuends: Sequence[float], subtrahends: Sequence[float], percent: float) -> Estimate:
     """Difference of one percentile of two samples that are not paired."""
     return _compare(minuends, subtrahends, percent, lambda a, b: a - b)
 
 
-def _compare(
-    left: Sequence[float], right: Sequence[float], percent: float, of: Callable[[Any, Any], Any]
-) -> Estimate:
+def _compare(left: Sequence[float], right: Sequence[float], percent: float, of: Callable[[Any, Any], Any]) -> Estimate:
     a, b = np.asarray(left, dtype=float), np.asarray(right, dtype=float)
     rng = np.random.default_rng(1)
-    resampled = [
-        np.percentile(x[rng.integers(0, len(x), size=(1000, len(x)))], percent, axis=1) for x in (a, b)
-    ]
+    resampled = [np.percentile(x[rng.integers(0, len(x), size=(1000, len(x)))], percent, axis=1) for x in (a, b)]
     low, high = np.percentile(of(resampled[0], resampled[1]), [2.5, 97.5])
     return Estimate(float(of(np.percentile(a, percent), np.percentile(b, percent))), float(low), float(high))
 

@@ -1,0 +1,90 @@
+"""Each benchmark runs in small, does the work it times, and judges its budgets. Times are not looked at."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from poise import _core
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "engines" / "embedded" / "desk.gguf"
+PEERS = ROOT / "build" / "peers" / "bin"
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(_core, "LlamaExecutor"), reason="built without the embedded executor"),
+    pytest.mark.skipif(not MODEL.exists(), reason="the shipped model has not been made"),
+]
+
+
+def run_quick(script: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "bench" / script), "--quick", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert result["model"]["bytes"] == MODEL.stat().st_size
+    assert result["machine"]["cores"] >= 1
+    for budget in result["budgets"]:
+        assert budget["verdict"] in {"met", "within noise", "not met"}
+        assert budget["low"] <= budget["measured"] <= budget["high"], budget
+    return result
+
+
+def test_paths_takes_every_path_and_prefills_what_it_should() -> None:
+    result = run_quick("paths.py")
+    for row in result["ready"]:
+        assert row["executor_steps"] == 0, "a ready or gate answer must not touch the executor"
+        assert row["full_scans"] == 0
+        assert row["head_scans"] >= row["turns"]
+    assert {row["capacity_tokens"] for row in result["rollback"]} == {512}
+    assert all(row["rollbacks"] >= 10 and row["copies"] == 0 for row in result["rollback"])
+
+    assert {row["path"] for row in result["turns"]} == {"ready", "gate", "entry", "prefix", "cold"}
+    for row in result["turns"]:
+        path, entry, delta = row["path"], row["entry_tokens"], row["delta_tokens"]
+        assert row["paths_taken"] == [path]
+        assert row["off_paths_taken"] == ["cold" if path == "cold" else "prefix"]
+        if path == "cold":
+            assert row["on"]["prefilled_tokens"] == row["context_tokens"] + entry
+            continue
+        expected = {"ready": 0, "gate": 0, "entry": delta, "prefix": entry + delta}[path]
+        assert row["on"]["prefilled_tokens"] == expected, row
+        assert row["off"]["prefilled_tokens"] == entry + delta, row
+        assert row["on"]["reprefilled_tokens"] == 0, "resident entries compute no token twice"
+        if result["peer"] and path != "gate":
+            assert row["server"]["prefilled_tokens"] <= entry + delta + 1
+    assert len([b for b in result["budgets"] if b["name"].startswith("whole turn on over off")]) >= 5
+
+
+def test_interference_has_idle_work_only_when_on() -> None:
+    result = run_quick("interference.py")
+    for row in result["arrivals"]:
+        assert row["off"]["idle_steps"] == 0
+        assert row["on"]["idle_steps"] > 0
+        assert row["on"]["first_us"]["n"] == row["off"]["first_us"]["n"] == 8
+        assert sum(row["on"]["paths"].values()) == 8
+        assert row["off"]["paths"]["ready"] == row["off"]["paths"]["entry"] == 0
+        assert row["think_ms"] <= row["preparation_ms"]
+    assert result["saturation"]["turns"] > 0
+    assert result["saturation"]["off_tokens_per_s"]["p50"] > 0
+
+
+@pytest.mark.skipif(not (PEERS / "llama-bench").exists(), reason="the peers were not built (make peers)")
+def test_batching_decodes_every_token_it_counts() -> None:
+    result = run_quick("batching.py")
+    assert [row["test"] for row in result["single"]] == ["pp64", "tg8"]
+    assert [(row["layout"], row["running"]) for row in result["groups"]] == [("streams", 4), ("unified", 4)]
+    for row in result["groups"]:
+        assert row["tokens"] == 4 * 7
+        assert row["steps"] >= 7
+        assert row["peer_tokens_per_s"]["p50"] > 0
