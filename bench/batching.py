@@ -80,8 +80,7 @@ def measure_group(
 
 def judge(single: list[Row], groups: list[Row]) -> list[report.Budget]:
     budgets = [
-        report.budget(f"{r['test']} over llama-bench, one sequence", 0.97, r["ratio"], at_least=True)
-        for r in single
+        report.budget(f"{r['test']} over llama-bench, one sequence", 0.97, r["ratio"], at_least=True) for r in single
     ]
     for row in groups:
         name = f"{row['running']} running of {row['residents']}, {row['layout']}, over llama-batched-bench"

@@ -46,9 +46,7 @@ def candidate(session: int, anticipation: int, tenants: int, rng: random.Random)
 def decisions(sessions: int, guesses: int, tenants: int, count: int, seed: int) -> dict[str, object]:
     """Time `count` decisions with every session and guess in the queue."""
     rng = random.Random(seed)
-    options = IdleOptions(
-        max_time_share=0.9999, max_tenant_time_share=0.9999, budget_window_ms=1e9, min_hit_rate=0.0
-    )
+    options = IdleOptions(max_time_share=0.9999, max_tenant_time_share=0.9999, budget_window_ms=1e9, min_hit_rate=0.0)
     scheduler = IdleScheduler(options, SteadyClock())
     for session in range(sessions):
         for anticipation in range(guesses):
@@ -89,13 +87,9 @@ def decisions(sessions: int, guesses: int, tenants: int, count: int, seed: int) 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument(
-        "--decisions", type=int, default=20_000, help="how many to time a row (default 20000)"
-    )
+    parser.add_argument("--decisions", type=int, default=20_000, help="how many to time a row (default 20000)")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     if arguments.decisions < 100:
