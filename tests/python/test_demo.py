@@ -23,20 +23,7 @@ def played() -> dict[str, Any]:
 
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        code = main(
-            [
-                "demo",
-                "--json",
-                "--sessions",
-                "3",
-                "--max-messages",
-                "2",
-                "--think-ms",
-                "400",
-                "--tool-ms",
-                "300",
-            ]
-        )
+        code = main(["demo", "--json", "--sessions", "3", "--max-messages", "2", "--patient"])
     assert code == 0
     report: dict[str, Any] = json.loads(out.getvalue())
     return report
@@ -87,9 +74,11 @@ def test_declared_questions_are_ready_and_free_text_is_not(played: dict[str, Any
             assert turn["kind"] != "hint"
         if turn["request"] == "user":
             assert turn["path"] in ("entry", "prefix", "cold")
-    asked = [turn for turn in played["turns"] if turn["request"] == "question" and turn["mode"] == "declared"]
+    declared = [turn for turn in played["turns"] if turn["mode"] == "declared"]
+    asked = [turn for turn in declared if turn["request"] == "question"]
     assert asked
-    assert any(turn["path"] == "ready" for turn in asked)
+    assert all(turn["path"] == "ready" and turn["source"] == "declared" for turn in asked)
+    assert any(turn["path"] == "ready" and turn["request"] == "tool" for turn in declared)
 
 
 def row(**changes: Any) -> Row:

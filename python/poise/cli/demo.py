@@ -49,7 +49,7 @@ def demo(arguments: argparse.Namespace) -> int:
     """Plays the sessions in both modes. Exit code 0, also if answers differ: the summary says so."""
     if arguments.sessions < 1:
         raise InvalidArgument(f"--sessions is {arguments.sessions}; play at least one")
-    pace = Pace(_wait(arguments.think_ms, "--think-ms"), _wait(arguments.tool_ms, "--tool-ms"))
+    pace = _pace(arguments)
     scripts = held_out(arguments.sessions)
     model = Path(arguments.model or shipped_model())
     options = EngineOptions(**engine_overrides(arguments))
@@ -102,12 +102,23 @@ def demo(arguments: argparse.Namespace) -> int:
     for mode, explained in MODES.items():
         console.print("\n".join(words(rows, mode, explained)), soft_wrap=True)
     console.print("\n".join(differences(rows)), soft_wrap=True)
-    console.print(
-        f"[dim]Users thought for {pace.think_ms:.0f} ms before each message (people take longer), tools took "
-        f"{pace.tool_ms:.0f} ms. {_FAIRNESS}[/dim]",
-        soft_wrap=True,
-    )
+    console.print(f"[dim]{_pace_in_words(pace)} {_FAIRNESS}[/dim]", soft_wrap=True)
     return 0
+
+
+def _pace(arguments: argparse.Namespace) -> Pace:
+    if arguments.patient:
+        return Pace(None, None)
+    return Pace(_wait(arguments.think_ms, "--think-ms"), _wait(arguments.tool_ms, "--tool-ms"))
+
+
+def _pace_in_words(pace: Pace) -> str:
+    if pace.think_ms is None or pace.tool_ms is None:
+        return "Users and tools waited until everything was prepared (--patient), however long that took."
+    return (
+        f"Users thought for {pace.think_ms:.0f} ms before each message (people take longer), "
+        f"tools took {pace.tool_ms:.0f} ms."
+    )
 
 
 def _wait(value: float, flag: str) -> float:

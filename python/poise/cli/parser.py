@@ -89,6 +89,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="how long a tool takes to answer (default: %(default)s)",
     )
+    add("--patient", action="store_true", help="users and tools wait until all is prepared, on any machine")
     offered = ("max_sequences", "context_tokens", "threads", "layout", "max_idle_step_ms", "seed")
     add_engine_flags(parser, only=offered)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from poise.session import Content, Session
     from poise.turn import Turn
 
-_SETTLE_S = 30.0
+_SETTLE_S = 120.0
 
 
 @dataclass
@@ -79,13 +79,17 @@ class Duel:
         self._rows = 0
         self._parted = False  # an answer differed: the logs are no longer equal
 
-    def think(self, milliseconds: float) -> None:
-        """Lets time pass, as a user or a tool would. Plain turns that are due run as soon as idle work has
-        ended."""
-        until = time.monotonic() + milliseconds / 1e3
-        if self._backlog and self._engine.wait_prepositioned(max(0.0, until - time.monotonic())):
+    def think(self, milliseconds: float | None) -> None:
+        """Lets time pass, as a user or a tool would; None: as long as idle work has something to prepare.
+
+        Plain turns that are due run as soon as idle work has ended.
+        """
+        until = time.monotonic() + (_SETTLE_S if milliseconds is None else milliseconds / 1e3)
+        left = max(0.0, until - time.monotonic())
+        if (self._backlog or milliseconds is None) and self._engine.wait_prepositioned(left):
             self._catch_up()
-        time.sleep(max(0.0, until - time.monotonic()))
+        if milliseconds is not None:
+            time.sleep(max(0.0, until - time.monotonic()))
 
     def append(self, content: Content) -> None:
         """Data for both logs."""

@@ -26,10 +26,10 @@ _LIVE_TICKS = 3  # data messages in real time before a question; those before co
 
 @dataclass(frozen=True)
 class Pace:
-    """How long users think and tools work, in milliseconds."""
+    """How long users think and tools work, in milliseconds; None: until all is prepared."""
 
-    think_ms: float
-    tool_ms: float
+    think_ms: float | None
+    tool_ms: float | None
 
 
 def play(
