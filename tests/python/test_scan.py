@@ -217,9 +217,9 @@ class TestTies:
 
     def test_large_top_k_keeps_the_smaller_ids(self) -> None:
         row = np.zeros(9000, np.float32)
-        draws = scan_many(row, SamplingParams(top_k=5000), np.arange(4000, dtype=np.int32))
+        draws = scan_many(row, SamplingParams(top_k=5000), np.arange(1500, dtype=np.int32))
         assert draws.max() < 5000
-        assert len(np.unique(draws)) > 2000
+        assert len(np.unique(draws)) > 1200
 
     def test_zeros_of_both_signs_are_equal(self) -> None:
         row = np.array([-1, 0.0, -0.0], np.float32)
