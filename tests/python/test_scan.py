@@ -85,9 +85,7 @@ def check(
         got = scan(row, params, mask=mask, counts=counts, position=position)
         u = scan_uniform(params.seed or 0, params.choice_index, position)
         assert candidates.accepts(got.token, u), (got, candidates.token(u), u, params)
-        assert got.logprob == pytest.approx(
-            adjusted[got.token] - expected.log_sum_exp, abs=STATISTICS_TOLERANCE
-        )
+        assert got.logprob == pytest.approx(adjusted[got.token] - expected.log_sum_exp, abs=STATISTICS_TOLERANCE)
     stats = scan_statistics(row, params, mask=mask, counts=counts)
     assert (stats.top1, stats.top2) == (expected.top1, expected.top2)
     assert stats.top1_logit == adjusted[expected.top1]
@@ -103,9 +101,7 @@ def test_options(kind: str, options: dict[str, object]) -> None:
     for size in (1, 2, 111, 5000):
         row = ROWS[kind](rng, size)
         params = SamplingParams(seed=int(rng.integers(2**63)), **options)
-        params.bias = [
-            LogitBias(token=int(i), bias=float(rng.normal(0, 2))) for i in {0, size // 2, size - 1}
-        ]
+        params.bias = [LogitBias(token=int(i), bias=float(rng.normal(0, 2))) for i in {0, size // 2, size - 1}]
         counts = some_counts(rng, size)
         mask = rng.random(size) < 0.6
         mask[np.flatnonzero(np.isfinite(row))[0]] = True
@@ -114,9 +110,7 @@ def test_options(kind: str, options: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("vocab_size", VOCABULARIES)
-@pytest.mark.parametrize(
-    "options", ["neutral", "greedy", "hot", "top_k_40", "top_k_most", "p_and_min", "everything"]
-)
+@pytest.mark.parametrize("options", ["neutral", "greedy", "hot", "top_k_40", "top_k_most", "p_and_min", "everything"])
 def test_vocabularies(vocab_size: int, options: str) -> None:
     rng = np.random.default_rng(vocab_size)
     params = SamplingParams(seed=5, **OPTIONS[options])
@@ -247,9 +241,7 @@ def test_mask_words_and_bools_agree() -> None:
         bits = np.packbits(np.pad(mask, (0, -size % 32)), bitorder="little").view(np.uint32)
         dirty = bits.copy()
         if size % 32:
-            dirty[-1] |= np.uint32(
-                0xFFFFFFFF << (size % 32) & 0xFFFFFFFF
-            )  # bits behind the vocabulary do not count
+            dirty[-1] |= np.uint32(0xFFFFFFFF << (size % 32) & 0xFFFFFFFF)  # bits behind the vocabulary do not count
         for words, position in itertools.product((bits, dirty), range(5)):
             got = scan(row, SamplingParams(), mask=words, position=position)
             assert got.token == scan(row, SamplingParams(), mask=mask, position=position).token

@@ -37,9 +37,7 @@ def same(kept: ReadyRow, row: np.ndarray, params: SamplingParams, **request: obj
     return got.from_head
 
 
-def random_request(
-    rng: np.random.Generator, kept: ReadyRow, size: int
-) -> tuple[SamplingParams, dict[str, object]]:
+def random_request(rng: np.random.Generator, kept: ReadyRow, size: int) -> tuple[SamplingParams, dict[str, object]]:
     """Any mix of options; ids are taken from head and tail alike."""
 
     def maybe(value: object, neutral: object, share: float = 0.35) -> object:

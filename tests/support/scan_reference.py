@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 TOLERANCE = 3e-6
 
 
-def adjusted(
-    logits: Floats, params: SamplingParams, mask: Mask | None, counts: Sequence[TokenCount]
-) -> Floats:
+def adjusted(logits: Floats, params: SamplingParams, mask: Mask | None, counts: Sequence[TokenCount]) -> Floats:
     """Steps 1 to 3."""
     row = logits.astype(np.float32).copy()
     if params.has_penalties:
