@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poise import GREEDY, Conflict, End, InvalidArgument, NotFound, Sampling, Session, Start, Text
+from support.byte_vocab import CHATML_TOOLS
 from support.text_world import bare_answer, sim_engine
 
 if TYPE_CHECKING:
@@ -101,6 +102,22 @@ def test_answers_are_those_of_the_bare_executor(engine: Engine) -> None:
         assert log[len(log) - len(result.tokens) :] == list(result.tokens)
         assert log[: len(before)] == before
         assert bare_answer(engine, log[: len(log) - len(result.tokens)], 10) == list(result.tokens)
+
+
+@pytest.mark.parametrize("history", ["generated", "rendered"])
+def test_a_rebase_answers_as_if_the_log_had_always_been_so(history: str) -> None:
+    forgetful = CHATML_TOOLS.replace("'<|im_start|>assistant\\n' + message.content", "'<|im_start|>assistant\\n'")
+    with sim_engine(forgetful, history=history) as engine:
+        session = opened(engine)
+        for text in ("Hello", "and", "more"):
+            engine.wait_prepositioned()
+            result = session.turn(text, max_new_tokens=6, stop_tokens=[0]).result()
+            log = list(session.state.log)
+            context = log[: len(log) - len(result.tokens)]
+            assert bare_answer(engine, context, 6) == list(result.tokens)
+            # every earlier answer is empty in the log, as the template tells it
+            assert text_of(engine, context).count("<|im_start|>assistant\n<|im_end|>") == len(session.messages) // 2 - 1
+        assert engine.counters.rebases == 2
 
 
 @pytest.mark.asyncio
