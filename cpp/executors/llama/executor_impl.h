@@ -69,12 +69,13 @@ class LlamaExecutor::Impl {
 
   // inbox.cpp: messages and the thread
   void run();
+  void work();
   void receive(bool may_wait);
   void handle(Message message);
   void post(Message message) const;
   void on_executor_thread(const std::function<void()>& task) const;
   void tell_listener();
-  void end_all();
+  void end_all(const std::string& failure);
 
   // admission.cpp: who runs
   void arrive(JobPtr job);
@@ -126,6 +127,7 @@ class LlamaExecutor::Impl {
   ExecutorStats stats_;  ///< what is not derived from the KV
   std::function<void()> listener_;
   bool stopped_ = false;
+  std::string failure_;  ///< why the thread ended, if not by shutdown
   std::atomic<RequestId> next_id_{1};
   std::atomic<std::uint64_t> seed_state_{0};
 

@@ -47,7 +47,7 @@ RequestId LlamaExecutor::Impl::enqueue(Request request, std::shared_ptr<Sink> si
   {
     const std::lock_guard lock(mutex_);
     if (stopped_) {
-      throw ExecutorError("the executor is shut down");
+      throw ExecutorError(failure_.empty() ? "the executor is shut down" : text("the executor has failed: ", failure_));
     }
     inbox_.emplace_back(Arrival{std::move(job)});
     if (!idle && pass_is_idle_) {
@@ -156,6 +156,17 @@ void LlamaExecutor::Impl::shutdown() {
 }
 
 void LlamaExecutor::Impl::run() {
+  std::string failure;
+  try {
+    work();
+  } catch (const std::exception& error) {
+    failure = error.what();
+  }
+  end_all(failure);
+}
+
+// Until shutdown. An exception is a failed debug check or a bug: nothing can be trusted behind it.
+void LlamaExecutor::Impl::work() {
   bool worked = false;
   while (true) {
     receive(!worked);
@@ -176,7 +187,6 @@ void LlamaExecutor::Impl::run() {
       tell_listener();
     }
   }
-  end_all();
 }
 
 // Takes in everything that has been posted; waits for something if asked to.
@@ -224,11 +234,24 @@ void LlamaExecutor::Impl::tell_listener() {
   }
 }
 
-void LlamaExecutor::Impl::end_all() {
-  for (const JobPtr& job : jobs_) {
-    job->cancelled = true;
+// Ends everything, also what has arrived in the meantime; from now on nothing more does.
+void LlamaExecutor::Impl::end_all(const std::string& failure) {
+  while (true) {
+    for (const JobPtr& job : jobs_) {
+      job->cancelled = true;
+      job->completion.error = failure;
+    }
+    finish_cancelled();
+    {
+      const std::lock_guard lock(mutex_);
+      if (inbox_.empty()) {
+        stopped_ = true;
+        failure_ = failure;
+        return;
+      }
+    }
+    receive(false);
   }
-  finish_cancelled();
 }
 
 }  // namespace poise

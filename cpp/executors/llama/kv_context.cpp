@@ -67,7 +67,7 @@ KvContext::KvContext(std::shared_ptr<const Model> model, const ContextShape& sha
   params.n_threads = shape.threads;
   params.n_threads_batch = shape.threads;
   params.kv_unified = shape.unified;
-  // Sliding-window layers keep all cells: costs memory, makes rollback exact.
+  // Sliding-window layers get as many cells as the others: costs memory, makes rollback exact under streams.
   params.swa_full = true;
   params.no_perf = true;
   // The interrupted part of a recurrent state could not be taken back.
@@ -150,7 +150,12 @@ bool KvContext::remove(SeqId seq, Position from) {
     static_cast<void>(llama_memory_seq_rm(memory_, seq, -1, -1));
     return true;
   }
-  return llama_memory_seq_rm(memory_, seq, from, -1);
+  return holds(seq, from) && llama_memory_seq_rm(memory_, seq, from, -1);
+}
+
+bool KvContext::holds(SeqId seq, Position tokens) const {
+  return model_->window_tokens == 0 ||
+         llama_memory_seq_pos_min(memory_, seq) <= std::max(0, tokens - model_->window_tokens);
 }
 
 void KvContext::copy(SeqId from, SeqId to, Position tokens) {
@@ -202,9 +207,9 @@ Position KvContext::length(SeqId seq) const {
   if (last < 0) {
     return 0;
   }
-  // a recurrent memory keeps its last state only
-  const llama_pos first = llama_memory_seq_pos_min(memory_, seq);
-  return first == 0 || model_->recurrent ? last + 1 : -1;
+  // a recurrent memory keeps its last state only, a window its last tokens
+  const bool keeps_all = !model_->recurrent && model_->window_tokens == 0;
+  return keeps_all && llama_memory_seq_pos_min(memory_, seq) != 0 ? -1 : last + 1;
 }
 
 void KvContext::clear() {

@@ -74,8 +74,11 @@ class KvContext {
   void allow_passes() noexcept { abort_.store(false, std::memory_order_relaxed); }
 
   /// Removes positions [from, end) of a sequence; from = 0 removes it whole and always succeeds.
-  /// False: the memory cannot take back a part, nothing was removed. O(capacity of the stream).
+  /// False: the memory cannot take back that part, nothing was removed. O(capacity of the stream).
   [[nodiscard]] bool remove(SeqId seq, Position from);
+  /// Whether the sequence could go on behind its first `tokens` positions: sliding-window layers may have lost what the
+  /// next token attends to (a restored state holds one window; unified KV gives cells outside a window to others).
+  [[nodiscard]] bool holds(SeqId seq, Position tokens) const;
   /// Makes `to` (empty before) equal the first `tokens` positions of `from`. Under streams the buffers are copied by
   /// the next pass; until then both sequences are dirty.
   void copy(SeqId from, SeqId to, Position tokens);
@@ -92,7 +95,8 @@ class KvContext {
   /// fit this context.
   [[nodiscard]] bool restore(SeqId seq, std::span<const std::byte> state);
 
-  /// Number of positions in a sequence: its largest + 1. -1 if its first positions are missing.
+  /// Number of positions in a sequence: its largest + 1. -1 if its first positions are missing, which only sliding
+  /// windows and recurrent states may do.
   [[nodiscard]] Position length(SeqId seq) const;
   /// Positions that one sequence can hold.
   [[nodiscard]] Position capacity() const noexcept { return capacity_; }

@@ -70,7 +70,11 @@ KvStore::Source KvStore::copy_source(const KvRequest& request) const {
   if (!found) {
     return {};
   }
-  return {Source::Kind::copy, found->holder, std::min(found->tokens, request.limit), costs_.copy_us.value_or(0.0)};
+  const Position tokens = std::min(found->tokens, request.limit);
+  if (!context_.holds(static_cast<SeqId>(found->holder), tokens)) {
+    return {};
+  }
+  return {Source::Kind::copy, found->holder, tokens, costs_.copy_us.value_or(0.0)};
 }
 
 KvStore::Source KvStore::parked_source(const KvRequest& request) const {

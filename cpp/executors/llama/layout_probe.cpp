@@ -92,7 +92,7 @@ Position affordable_depth(double one_us) {
 
 LayoutChoice choose_layout(const std::shared_ptr<const Model>& model, const LlamaOptions& options) {
   LayoutChoice choice;
-  if (options.max_sequences == 1 || model->recurrent) {
+  if (options.max_sequences == 1 || model->recurrent || model->window_tokens > 0) {
     return choice;
   }
   Position depth = 0;

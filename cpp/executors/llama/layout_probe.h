@@ -21,7 +21,8 @@ struct LayoutChoice {
 /// Fills small contexts of both layouts, measures passes, and scales what unified KV pays for foreign cells to half-full
 /// sequences of `options.context_tokens`. The layout with the smaller product of both costs wins: one that is r times
 /// faster in one case may be r times slower in the other. Not measured, streams: with one sequence (the layouts are
-/// the same then), with a recurrent memory, and where one pass takes longer than kTooSlowUs.
+/// the same then), with a recurrent memory, with sliding windows (only streams roll those back exactly), and where one pass
+/// takes longer than kTooSlowUs.
 [[nodiscard]] LayoutChoice choose_layout(const std::shared_ptr<const Model>& model, const LlamaOptions& options);
 
 inline constexpr double kTooSlowUs = 50'000.0;

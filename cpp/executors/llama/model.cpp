@@ -2,6 +2,8 @@
 
 #include <ggml-backend.h>
 
+#include <algorithm>
+
 #include "common/format.h"
 #include "executors/llama/log_sink.h"
 #include "poise/error.h"
@@ -67,6 +69,7 @@ std::shared_ptr<const Model> load_model(const std::string& path, std::int32_t gp
   }
   model->trained_context_tokens = llama_model_n_ctx_train(model->handle.get());
   model->recurrent = llama_model_is_recurrent(model->handle.get()) || llama_model_is_hybrid(model->handle.get());
+  model->window_tokens = std::max(0, llama_model_n_swa(model->handle.get()));
   model->on_gpu = gpu_layers != 0 && llama_supports_gpu_offload();
   return model;
 }

@@ -24,6 +24,8 @@ struct Model {
   Position trained_context_tokens = 0;
   /// Its memory holds a state, not only KV cells: no token can be taken back (recurrent and hybrid architectures).
   bool recurrent = false;
+  /// Tokens that sliding-window layers attend to; 0 = no such layers.
+  Position window_tokens = 0;
   bool on_gpu = false;
 
   [[nodiscard]] const llama_vocab* vocab() const { return llama_model_get_vocab(handle.get()); }

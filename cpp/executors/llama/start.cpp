@@ -76,7 +76,9 @@ void LlamaExecutor::Impl::load() {
 
   const llama::ProbeResult probe = llama::probe_costs(*context_, costs_, options_.max_idle_step_ms);
   info_.idle_quantum_tokens = probe.idle_quantum_tokens;
-  info_.can_roll_back = probe.can_roll_back && !model_->recurrent;
+  // unified KV reuses cells that have left a sliding window, whoever's they are
+  const bool loses_cells = shape.unified && model_->window_tokens > 0;
+  info_.can_roll_back = probe.can_roll_back && !model_->recurrent && !loses_cells;
   kv_ = std::make_unique<llama::KvStore>(
       *context_, costs_,
       llama::KvStore::Options{options_.max_sequences, options_.park_bytes, info_.can_roll_back,
