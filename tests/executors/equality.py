@@ -32,15 +32,11 @@ def measure_noise(driver: Driver) -> float:
     return noise
 
 
-def assert_same_rows(
-    expected: Answer, actual: Answer, noise: float, positions: Sequence[int] | None = None
-) -> None:
+def assert_same_rows(expected: Answer, actual: Answer, noise: float, positions: Sequence[int] | None = None) -> None:
     """Rows at the same position differ by no more than twice the noise (itself a sample's maximum)."""
     for at in expected.rows if positions is None else positions:
         difference = float(np.abs(expected.rows[at] - actual.rows[at]).max())
-        assert difference <= 2 * noise + 1e-6, (
-            f"logits for position {at} differ by {difference}, noise is {noise}"
-        )
+        assert difference <= 2 * noise + 1e-6, f"logits for position {at} differ by {difference}, noise is {noise}"
 
 
 def assert_same_answer(expected: Answer, actual: Answer, noise: float) -> None:
@@ -52,9 +48,7 @@ def assert_same_answer(expected: Answer, actual: Answer, noise: float) -> None:
         assert want.position == have.position
         assert_same_rows(expected, actual, noise, [want.position])
         if want.token != have.token:
-            assert want.stats.gap <= 4 * noise, (
-                f"token {have.token} at {want.position} instead of {want.token}"
-            )
+            assert want.stats.gap <= 4 * noise, f"token {have.token} at {want.position} instead of {want.token}"
             return
         assert abs(want.logprob - have.logprob) <= 4 * noise + 1e-5
     assert len(actual.tokens) == len(expected.tokens)

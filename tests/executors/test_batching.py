@@ -40,9 +40,7 @@ def test_running_requests_share_decode_steps(make_driver: MakeDriver) -> None:
     sinks: list[_core.CollectSink] = []
     before = driver.stats.steps
     driver.in_callback(
-        lambda: sinks.extend(
-            driver.start(driver.request(driver.prompt(16, seed=n), 20, owner=n + 1)) for n in range(4)
-        )
+        lambda: sinks.extend(driver.start(driver.request(driver.prompt(16, seed=n), 20, owner=n + 1)) for n in range(4))
     )
     for sink in sinks:
         assert len(driver.finish(sink).tokens) == 20
@@ -59,12 +57,8 @@ def test_a_running_decode_is_not_held_up_by_a_long_prefill(make_driver: MakeDriv
         order.append(f"{event[0]} {event[1]}")
 
     def enqueue() -> None:
-        driver.executor.enqueue(
-            driver.request(driver.prompt(4, seed=1), 10, owner=1), Recorder([], "short", note)
-        )
-        driver.executor.enqueue(
-            driver.request(driver.prompt(240, seed=2), 1, owner=2), Recorder([], "long", note)
-        )
+        driver.executor.enqueue(driver.request(driver.prompt(4, seed=1), 10, owner=1), Recorder([], "short", note))
+        driver.executor.enqueue(driver.request(driver.prompt(240, seed=2), 1, owner=2), Recorder([], "long", note))
 
     driver.in_callback(enqueue)
     driver.wait_for(lambda: order.count("short finish") + order.count("long finish") == 2)
@@ -88,9 +82,7 @@ def test_more_owners_than_sequences_keep_their_answers(make_driver: MakeDriver, 
     assert stats.sequences_used <= 2
 
 
-def test_what_does_not_fit_the_parking_space_is_prefilled_again(
-    make_driver: MakeDriver, noise: float
-) -> None:
+def test_what_does_not_fit_the_parking_space_is_prefilled_again(make_driver: MakeDriver, noise: float) -> None:
     driver = make_driver(max_sequences=1, park_bytes=0)
     a, b = driver.prompt(50, seed=1), driver.prompt(50, seed=2)
     first = driver.ask(a, 5, owner=1, logits=ROWS)

@@ -70,9 +70,7 @@ def test_cancel_while_waiting_touches_nothing(driver: Driver) -> None:
 
     def enqueue_and_cancel() -> None:
         sinks.append(_core.CollectSink())
-        driver.executor.cancel(
-            driver.executor.enqueue(driver.request([*context[:5], 3], 5, owner=1), sinks[0])
-        )
+        driver.executor.cancel(driver.executor.enqueue(driver.request([*context[:5], 3], 5, owner=1), sinks[0]))
 
     driver.in_callback(enqueue_and_cancel)
     answer = driver.finish(sinks[0])
@@ -104,9 +102,7 @@ def test_cancelling_one_of_many_leaves_the_others(driver: Driver, noise: float, 
         ids = [driver.executor.enqueue(driver.request(contexts[0], 60, owner=50, priority=priority), victim)]
         victim.react = lambda event: driver.executor.cancel(ids[0]) if event[1] == "token" else None
         for n, context in enumerate(contexts[1:]):
-            sinks.append(
-                driver.start(driver.request(context, 12, owner=60 + n, priority=priority, logits=ROWS))
-            )
+            sinks.append(driver.start(driver.request(context, 12, owner=60 + n, priority=priority, logits=ROWS)))
 
     driver.in_callback(enqueue)
     driver.wait_for(lambda: bool(victim.log) and victim.log[-1][1] == "finish")

@@ -24,9 +24,7 @@ PARAMS = {
 
 
 @pytest.mark.parametrize("params", PARAMS.values(), ids=PARAMS.keys())
-def test_tokens_are_what_the_scan_chooses_from_their_rows(
-    driver: Driver, params: _core.SamplingParams
-) -> None:
+def test_tokens_are_what_the_scan_chooses_from_their_rows(driver: Driver, params: _core.SamplingParams) -> None:
     context = driver.prompt(30, seed=1)
     answer = driver.ask(context, 10, sampling=params, logits=ROWS, top_logprobs=4)
     assert len(answer.tokens) == 10
@@ -107,10 +105,7 @@ def test_a_constraint_allows_its_ids_and_ends_the_request(driver: Driver) -> Non
 def test_a_constraint_object_serves_many_requests(driver: Driver) -> None:
     constraint = _core.TokenSetConstraint([4, 9, 17], 5)
     context = driver.prompt(30, seed=8)
-    assert (
-        driver.ask(context, 9, constraint=constraint).tokens
-        == driver.ask(context, 9, constraint=constraint).tokens
-    )
+    assert driver.ask(context, 9, constraint=constraint).tokens == driver.ask(context, 9, constraint=constraint).tokens
     assert not constraint.finished
 
 
@@ -121,9 +116,7 @@ def test_a_constraint_first_accepts_what_was_generated(driver: Driver) -> None:
     full = driver.ask([*context, 4, 9], 9, output_start=30, constraint=_core.TokenSetConstraint(allowed, 2))
     assert (full.tokens, full.completion.reason) == ([], _core.FinishReason.constraint)
     with pytest.raises(_core.InvalidArgument):
-        driver.start(
-            driver.request([*context, 5], 9, output_start=30, constraint=_core.TokenSetConstraint(allowed, 5))
-        )
+        driver.start(driver.request([*context, 5], 9, output_start=30, constraint=_core.TokenSetConstraint(allowed, 5)))
 
 
 def test_a_row_without_an_allowed_id_is_an_error_and_not_a_token(driver: Driver) -> None:

@@ -82,9 +82,7 @@ def test_interrupted_idle_work_answers_as_if_undisturbed(driver: Driver, noise: 
     assert_same_answer(cold, answer, noise)
 
 
-def test_a_request_for_the_owner_that_idle_work_holds_does_not_wait_for_it(
-    driver: Driver, noise: float
-) -> None:
+def test_a_request_for_the_owner_that_idle_work_holds_does_not_wait_for_it(driver: Driver, noise: float) -> None:
     log = driver.prompt(60, seed=3)
     driver.ask(log, owner=1)
     entry, turn = log + driver.prompt(90, seed=4), log + driver.prompt(7, seed=5)
@@ -155,9 +153,7 @@ def test_idle_steps_prefill_at_most_the_quantum(driver: Driver) -> None:
 
 def test_the_listener_hears_of_idleness_and_of_idle_work_that_ends(driver: Driver) -> None:
     heard: list[tuple[int, int]] = []
-    driver.executor.on_idle(
-        lambda: heard.append((driver.stats.running_requests, driver.stats.waiting_requests))
-    )
+    driver.executor.on_idle(lambda: heard.append((driver.stats.running_requests, driver.stats.waiting_requests)))
     driver.ask(driver.prompt(10, seed=7), 2)
     driver.wait_for(lambda: len(heard) == 1)
     driver.ask(driver.prompt(10, seed=8), 2, priority=IDLE)

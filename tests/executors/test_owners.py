@@ -50,9 +50,7 @@ def test_copies_diverge_without_touching_each_other(driver: Driver, noise: float
         for owner in (1, 2, 3):
             context = log + driver.prompt(5 + turn, seed=owner)
             answer = driver.ask(context, 4, owner=owner, logits=ROWS)
-            cold = driver.ask(
-                context, 4, owner=9, key=_core.KvKey(tenant_salt=owner * 10 + turn), logits=ROWS
-            )
+            cold = driver.ask(context, 4, owner=9, key=_core.KvKey(tenant_salt=owner * 10 + turn), logits=ROWS)
             assert_same_answer(cold, answer, noise)
 
 
@@ -143,9 +141,7 @@ def test_requests_of_one_owner_at_once_answer_as_one_after_the_other(driver: Dri
     log = driver.prompt(30, seed=14)
     contexts = [log + driver.prompt(n, seed=n) for n in (3, 9, 6)]
     sinks: list[_core.CollectSink] = []
-    driver.in_callback(
-        lambda: sinks.extend(driver.start(driver.request(c, 6, owner=1, logits=ROWS)) for c in contexts)
-    )
+    driver.in_callback(lambda: sinks.extend(driver.start(driver.request(c, 6, owner=1, logits=ROWS)) for c in contexts))
     for index, (context, sink) in enumerate(zip(contexts, sinks, strict=True)):
         answer = driver.finish(sink)
         cold = driver.ask(context, 6, key=_core.KvKey(tenant_salt=30 + index), logits=ROWS)

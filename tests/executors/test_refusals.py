@@ -86,9 +86,7 @@ def test_a_context_that_cannot_fit(driver: Driver, context: int, new: int) -> No
 
 def test_a_context_that_just_fits_is_served(driver: Driver) -> None:
     assert len(driver.ask(driver.prompt(250, seed=4), 6, owner=1).tokens) == 6
-    assert (
-        driver.ask(driver.prompt(256, seed=4), 0, owner=1).completion.reason is _core.FinishReason.prefilled
-    )
+    assert driver.ask(driver.prompt(256, seed=4), 0, owner=1).completion.reason is _core.FinishReason.prefilled
 
 
 def test_every_refusal_is_a_value_error(driver: Driver) -> None:
@@ -105,9 +103,7 @@ def test_ids_may_come_as_arrays(driver: Driver, dtype: type[np.generic]) -> None
     assert _core.Request(context=strided).context == context
 
 
-@pytest.mark.parametrize(
-    "ids", ["abc", b"abc", 5, [1.0], [True], [None], np.zeros(3), np.zeros((2, 2), np.int32)]
-)
+@pytest.mark.parametrize("ids", ["abc", b"abc", 5, [1.0], [True], [None], np.zeros(3), np.zeros((2, 2), np.int32)])
 def test_what_is_no_list_of_ids_is_a_type_error(ids: Any) -> None:
     with pytest.raises(TypeError):
         _core.Request(context=ids)

@@ -98,9 +98,7 @@ def test_rolling_back_and_forth_never_changes_an_answer(driver: Driver, noise: f
         assert_same_answer(cold, warm, noise)
 
 
-def test_logits_asked_for_inside_the_resident_part_are_computed_again(
-    rolls_back: Driver, noise: float
-) -> None:
+def test_logits_asked_for_inside_the_resident_part_are_computed_again(rolls_back: Driver, noise: float) -> None:
     context = rolls_back.prompt(40, seed=8)
     everything = _core.LogitsWanted(context_positions=list(range(40)))
     cold = rolls_back.ask(context, owner=1, logits=everything)

@@ -85,17 +85,13 @@ def ask_split(driver: Driver, context: list[int], first: int, *, cold: bool, **o
         return one
     if cold:
         driver.executor.release(1)
-    two = driver.ask(
-        context + one.tokens, TOTAL - first, owner=1, output_start=len(context), logits=ROWS, **options
-    )
+    two = driver.ask(context + one.tokens, TOTAL - first, owner=1, output_start=len(context), logits=ROWS, **options)
     expected = 0 if cold else driver.reusable(len(context) + first - 1, len(context) + first)
     assert two.completion.reused_tokens == expected
     return Answer(one.tokens + two.tokens, one.generated + two.generated, one.rows | two.rows, two.completion)
 
 
-def check_sampled(
-    context: list[int], unsplit: Answer, split: Answer, noise: float, options: dict[str, Any]
-) -> None:
+def check_sampled(context: list[int], unsplit: Answer, split: Answer, noise: float, options: dict[str, Any]) -> None:
     """Both parts chose what the scan chooses from their rows, and the rows agree: so the draws do."""
     for answer in (unsplit, split):
         assert answer.tokens == choose_all(context, answer, **options)
