@@ -35,9 +35,7 @@ template <>
 struct Converter<std::optional<std::chrono::milliseconds>> {
   using Python = std::optional<double>;
   using Value = std::optional<std::chrono::milliseconds>;
-  static Python to(const Value& value) {
-    return value ? Python(static_cast<double>(value->count())) : std::nullopt;
-  }
+  static Python to(const Value& value) { return value ? Python(static_cast<double>(value->count())) : std::nullopt; }
   static Value from(Python value, const char* name) {
     return value ? Value(std::chrono::duration_cast<std::chrono::milliseconds>(from_ms(*value, name))) : std::nullopt;
   }
@@ -45,7 +43,9 @@ struct Converter<std::optional<std::chrono::milliseconds>> {
 template <>
 struct Converter<std::shared_ptr<const Constraint>> {
   using Python = std::shared_ptr<Constraint>;  // pybind11 has no holder of const; executors only clone it
-  static Python to(const std::shared_ptr<const Constraint>& value) { return std::const_pointer_cast<Constraint>(value); }
+  static Python to(const std::shared_ptr<const Constraint>& value) {
+    return std::const_pointer_cast<Constraint>(value);
+  }
   static std::shared_ptr<const Constraint> from(Python value, const char*) { return value; }
 };
 
@@ -54,7 +54,7 @@ struct Field {
   using Python = typename Converter<T>::Python;
 
   const char* name;
-  T Struct::*member;
+  T Struct::* member;
   const char* doc;
 
   [[nodiscard]] Python get(const Struct& object) const { return Converter<T>::to(object.*member); }
@@ -82,7 +82,7 @@ struct Field {
 };
 
 template <typename Struct, typename T>
-[[nodiscard]] Field<Struct, T> field(const char* name, T Struct::*member, const char* doc) {
+[[nodiscard]] Field<Struct, T> field(const char* name, T Struct::* member, const char* doc) {
   return {name, member, doc};
 }
 
