@@ -84,7 +84,7 @@ def test_options_out_of_range(
 def test_a_chat_lives_on_after_an_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     too_long = "again " * 3000
     monkeypatch.setattr("sys.stdin", io.StringIO(f"Hello\n{too_long}\n/what\nHello\n/quit\nnever read\n"))
-    assert main(["run", "--max-new-tokens", "4", "--context-tokens", "512"]) == 0
+    assert main(["run", "--system", "Be brief.", "--max-new-tokens", "4", "--context-tokens", "512"]) == 0
     captured = capsys.readouterr()
     errors = [line for line in captured.err.splitlines() if line.startswith("poise: ")]
     assert len(errors) == 2

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from poise.errors import InvalidArgument
 from poise.options import EngineOptions
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ def engine_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """The fields of EngineOptions that were given on the command line."""
     given = {item.name: getattr(arguments, item.name) for item in fields(EngineOptions) if item.name in arguments}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
+
+def milliseconds(value: float, flag: str) -> float:
+    """A waiting time as given, or InvalidArgument."""
+    if not 0.0 <= value <= 600_000.0:
+        raise InvalidArgument(f"{flag} is {value}; milliseconds from 0 to 600000")
+    return value
 
 
 def _yes(value: bool) -> str:

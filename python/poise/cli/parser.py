@@ -35,8 +35,8 @@ their time; Poise uses that time. The answers of both are compared.
 
 _RUN = """\
 Chat with a model. After each answer a line says which path its first token took, the milliseconds,
-how much was prepared ahead, and the logit gap. /reset starts over, /quit leaves, Ctrl-C stops an
-answer.
+how much was prepared ahead, and the logit gap. The shipped model is a support desk: its tools are
+simulated and answer by themselves. /reset starts over, /quit leaves, Ctrl-C stops an answer.
 """
 
 _DOCTOR = """\
@@ -82,13 +82,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="how long a user thinks before each message (default: %(default)s)",
     )
-    add(
-        "--tool-ms",
-        type=float,
-        default=400.0,
-        metavar="MS",
-        help="how long a tool takes to answer (default: %(default)s)",
-    )
+    _tool_ms(parser)
     add("--patient", action="store_true", help="users and tools wait until all is prepared, on any machine")
     offered = ("max_sequences", "context_tokens", "threads", "layout", "max_idle_step_ms", "seed")
     add_engine_flags(parser, only=offered)
@@ -97,11 +91,22 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 def _run(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("model", nargs="?", metavar="MODEL", help=_MODEL)
-    add("--system", metavar="TEXT", help="a system prompt")
+    add("--system", metavar="TEXT", help="a system prompt; replaces the shipped model's desk and its tools")
     add("--temperature", type=float, default=0.0, help="0 = greedy (default: %(default)s)")
     add("--top-p", type=float, default=1.0, help="(default: %(default)s)")
     add("--max-new-tokens", type=int, default=256, metavar="N", help="(default: %(default)s)")
+    _tool_ms(parser)
     add_engine_flags(parser)
+
+
+def _tool_ms(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tool-ms",
+        type=float,
+        default=400.0,
+        metavar="MS",
+        help="how long the desk's tools take to answer (default: %(default)s)",
+    )
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:

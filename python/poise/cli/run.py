@@ -1,4 +1,4 @@
-"""`poise run`: chat in the terminal, with a status line a turn."""
+"""`poise run`: reads messages from the terminal, with a status line a turn."""
 
 from __future__ import annotations
 
@@ -8,84 +8,62 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from poise.cli.flags import engine_overrides
+from poise.cli.chat import Chat
+from poise.cli.flags import engine_overrides, milliseconds
 from poise.cli.loading import load_engine, shipped_model
+from poise.demo.scripts import DeskScript, held_out
 from poise.errors import Error
-from poise.events import Notice, Text, ToolCall, TurnResult
 from poise.options import Sampling
 
 if TYPE_CHECKING:
     import argparse
-
-    from poise.engine import Engine
-    from poise.session import Session
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Reads messages from stdin until it ends or says /quit."""
     console = Console(highlight=False)
     sampling = Sampling(temperature=arguments.temperature, top_p=arguments.top_p)
-    with load_engine(arguments.model or shipped_model(), **engine_overrides(arguments)) as engine:
-        session = _open(engine, arguments.system, sampling)
+    shipped = arguments.model is None
+    desk = _desk() if shipped and arguments.system is None else None
+    path = shipped_model() if shipped else arguments.model
+    with load_engine(path, **engine_overrides(arguments)) as engine:
+        chat = Chat(
+            engine,
+            console,
+            system=arguments.system,
+            desk=desk,
+            sampling=sampling,
+            max_new_tokens=arguments.max_new_tokens,
+            tool_ms=milliseconds(arguments.tool_ms, "--tool-ms"),
+        )
         if sys.stdin.isatty():
-            console.print(f"[dim]{escape(engine.info.model_name)}: /reset starts over, /quit leaves[/dim]")
+            console.print(f"[dim]{escape(_welcome(engine.info.model_name, desk))}[/dim]", soft_wrap=True)
         while (line := _read()) is not None:
             if line in ("/quit", "/exit"):
                 break
             if line == "/reset":
-                session.close()
-                session = _open(engine, arguments.system, sampling)
+                chat.reset()
                 continue
             if line.startswith("/"):
                 print(f"poise: {line.split()[0]} is unknown; there are /reset and /quit", file=sys.stderr)
                 continue
             try:
-                result = _turn(console, session, line, arguments.max_new_tokens)
+                chat.say(line)
             except Error as error:  # the session lives on
                 print(f"poise: {error}", file=sys.stderr)
-            else:
-                console.print(f"[dim]{escape(status_line(result))}[/dim]", soft_wrap=True)
     return 0
 
 
-def status_line(result: TurnResult) -> str:
-    """One line: path, first-token time, what was prepared ahead, gap, and the whole turn."""
-    end = result.end
-    parts = [result.path]
-    if result.start is not None and result.start.label:
-        parts[0] += f" ({result.start.label})"
-    parts.append(f"first token {end.timings.first_token_ms:.2f} ms")
-    if result.start is not None:
-        parts.append(f"{result.start.prepositioned_tokens} tokens prepared")
-    parts.append(f"{end.usage.prefilled_tokens} prefilled")
-    if result.start is not None and result.start.gap is not None:
-        parts.append(f"gap {result.start.gap:.2f}")
-    parts.append(f"{end.usage.answer_tokens} tokens in {end.timings.total_ms:.0f} ms")
-    if end.finish_reason in ("length", "cancelled"):
-        parts.append(f"ended by {end.finish_reason}")
-    return " | ".join(parts)
+def _desk() -> DeskScript | None:
+    """What the shipped model was made for: a support desk with tools that answer."""
+    return next((script for script in held_out(1) if isinstance(script, DeskScript)), None)
 
 
-def _open(engine: Engine, system: str | None, sampling: Sampling) -> Session:
-    return engine.open_session(system, sampling=sampling)
-
-
-def _turn(console: Console, session: Session, line: str, max_new_tokens: int) -> TurnResult:
-    turn = session.turn(line, max_new_tokens=max_new_tokens, keep_partial=True)
-    try:
-        for event in turn:
-            if isinstance(event, Text):
-                console.out(event.text, end="")
-            elif isinstance(event, ToolCall):
-                console.out(event.raw, end="")
-            elif isinstance(event, Notice):
-                print(f"poise: {event.message}", file=sys.stderr)
-    except KeyboardInterrupt:
-        turn.cancel()
-        for _ in turn:
-            pass
-    console.out("")
-    return turn.result()
+def _welcome(model: str, desk: DeskScript | None) -> str:
+    lines = [f"{model}: /reset starts over, /quit leaves, Ctrl-C stops an answer"]
+    if desk is not None:
+        lines += ["This is a support desk. You could say:", *(f"  {said}" for said in desk.says[:3])]
+    return "\n".join(lines)
 
 
 def _read() -> str | None:

@@ -1,0 +1,106 @@
+"""One conversation in the terminal: prints what comes, answers tool calls from the shipped desk's world."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from poise.events import Notice, Text, ToolCall, TurnResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from poise.demo.scripts import DeskScript
+    from poise.engine import Engine
+    from poise.options import Sampling
+    from poise.turn import Turn
+
+_ROUNDS = 8  # tool calls in a row before the user is heard again
+
+
+class Chat:
+    """`desk` gives the shipped model the system prompt and the tools that it knows; its tools take `tool_ms`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        console: Console,
+        *,
+        system: str | None,
+        desk: DeskScript | None,
+        sampling: Sampling,
+        max_new_tokens: int,
+        tool_ms: float,
+    ) -> None:
+        self._engine, self._console = engine, console
+        self._system, self._desk = system, desk
+        self._sampling, self._max_new_tokens = sampling, max_new_tokens
+        self._tool_ms = tool_ms
+        self._open()
+
+    def reset(self) -> None:
+        """Starts over with an empty conversation."""
+        self._session.close()
+        self._open()
+
+    def say(self, text: str) -> None:
+        """One message of the user, and the answers to the tool calls that follow from it.
+
+        Raises what Session.turn raises; the conversation stays as it was before the turn that failed.
+        """
+        session, limit = self._session, self._max_new_tokens
+        result = self._show(session.turn(text, max_new_tokens=limit, keep_partial=True))
+        for _ in range(_ROUNDS):
+            if not result.tool_calls or self._desk is None:
+                return
+            results = [self._desk.answer(call) for call in result.tool_calls]
+            time.sleep(self._tool_ms / 1e3)
+            for answer in results:
+                self._console.print(f"[dim]tool: {escape(json.dumps(answer))}[/dim]", soft_wrap=True)
+            result = self._show(session.turn(results=results, max_new_tokens=limit, keep_partial=True))
+
+    def _open(self) -> None:
+        desk = self._desk
+        self._session = self._engine.open_session(
+            desk.system if desk is not None else self._system,
+            tools=desk.tools if desk is not None else (),
+            sampling=self._sampling,
+        )
+
+    def _show(self, turn: Turn) -> TurnResult:
+        try:
+            for event in turn:
+                if isinstance(event, Text):
+                    self._console.out(event.text, end="")
+                elif isinstance(event, ToolCall):
+                    self._console.out(f"{event.name}({json.dumps(event.arguments, ensure_ascii=False)})", end="")
+                elif isinstance(event, Notice):
+                    print(f"poise: {event.message}", file=sys.stderr)
+        except KeyboardInterrupt:
+            turn.cancel()
+        self._console.out("")
+        result = turn.result()
+        self._console.print(f"[dim]{escape(status_line(result))}[/dim]", soft_wrap=True)
+        return result
+
+
+def status_line(result: TurnResult) -> str:
+    """One line: path, first-token time, what was prepared ahead, gap, and the whole turn."""
+    end = result.end
+    parts = [result.path]
+    if result.start is not None and result.start.label:
+        parts[0] += f" ({result.start.label})"
+    parts.append(f"first token {end.timings.first_token_ms:.2f} ms")
+    if result.start is not None:
+        parts.append(f"{result.start.prepositioned_tokens} tokens prepared")
+    parts.append(f"{end.usage.prefilled_tokens} prefilled")
+    if result.start is not None and result.start.gap is not None:
+        parts.append(f"gap {result.start.gap:.2f}")
+    parts.append(f"{end.usage.answer_tokens} tokens in {end.timings.total_ms:.0f} ms")
+    if end.finish_reason in ("length", "cancelled"):
+        parts.append(f"ended by {end.finish_reason}")
+    return " | ".join(parts)
