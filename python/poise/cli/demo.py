@@ -61,7 +61,7 @@ def demo(arguments: argparse.Namespace) -> int:
         _warm_up(engine, plain)
         show = _shower(console, quiet=arguments.json)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console, transient=True) as progress:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("sessions", total=len(scripts) * len(MODES))
             for mode, explained in MODES.items():
                 if not arguments.json:

@@ -33,6 +33,7 @@ def shipped_model() -> Path:
 def load_engine(path: str | Path, options: EngineOptions | None = None, **overrides: Any) -> Engine:
     """Engine.load with a progress bar on a terminal's stderr, gone when the model is there."""
     columns = (TextColumn("loading {task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(Path(path).name, total=1.0)
         return Engine.load(path, options, progress=lambda done: progress.update(task, completed=done), **overrides)
