@@ -16,6 +16,7 @@ void Entry::drop_results() {
 
 void Entry::reset(DataVersion version) {
   drop_results();
+  evicted = false;
   data_version = version;
   tokens = guess.tokens;
   completing = guess.completion_tokens > 0;
@@ -29,6 +30,7 @@ bool Entry::advance(TokenSpan appended, DataVersion version) {
   if (appended.size() == tokens.size() && !decides) return false;
   tokens.erase(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(appended.size()));
   data_version = version;
+  evicted = false;
   return true;
 }
 

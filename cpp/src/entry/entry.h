@@ -33,6 +33,7 @@ struct Entry {
   std::vector<ContinuationToken> continuation;
   bool continuation_done = false;  ///< reached its length or a stop
   bool worked = false;             ///< idle time was spent on it since the last reset
+  bool evicted = false;            ///< its results had to go; not offered again before its session changes
   OwnerId owner = kNoOwner;        ///< a sequence of its own (branch), or none
   // randomness
   SamplingParams sampling;       ///< what the continuation was drawn with; its seed is set

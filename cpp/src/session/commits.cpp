@@ -207,7 +207,8 @@ bool SessionManager::Impl::claim_bytes(Session& session, const std::shared_ptr<E
     const auto [key, victim] = oldest->second;
     record_outcome(*victim, EntryOutcome::evicted);
     refund_bytes(*victim);
-    victim->drop_results();  // offered again when its session changes, not before
+    victim->drop_results();
+    victim->evicted = true;
     scheduler.withdraw(key, victim->id);
   }
   counters.entry_bytes += bytes;

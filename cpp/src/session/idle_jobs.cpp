@@ -116,7 +116,7 @@ IdleCandidate SessionManager::Impl::remaining_work(const Session& session, const
   work.decides = entry.decides;
   const auto tokens = static_cast<std::int32_t>(entry.tokens.size());
   const auto room = info.max_context_tokens - session.length() - tokens;
-  if (room < 1) return work;  // could not be asked either
+  if (room < 1 || entry.evicted) return work;  // could not be asked either; would push others out again
   const std::int32_t ahead = std::min(session.options.continuation_tokens, room - 1);
   if (entry.completing) {
     work.prefill_tokens = std::max(1, log_missing + tokens);

@@ -173,6 +173,7 @@ SessionId SessionManager::Impl::open(const OpenOptions& asked) {
   opened.messages.clear();
   Lock lock(mutex);
   const auto session = add_session(lock, std::move(opened), asked.tokens, asked.messages);
+  refresh_offers(*session);
   wake_idle();
   return session->id;
 }
