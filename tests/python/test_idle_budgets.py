@@ -29,9 +29,7 @@ def guess(tenant: int, session: int | None = None, prefill_tokens: int = 100_000
     )
 
 
-def run(
-    scheduler: IdleScheduler, clock: FakeClock, until_ms: float, rng: random.Random
-) -> dict[int, list[Span]]:
+def run(scheduler: IdleScheduler, clock: FakeClock, until_ms: float, rng: random.Random) -> dict[int, list[Span]]:
     """Do whatever the scheduler allows, in jobs of 1 to 10 ms, one at a time; wait when it allows nothing."""
     spans: dict[int, list[Span]] = {}
     while clock.now_ms() < until_ms:

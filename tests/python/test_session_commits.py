@@ -130,8 +130,8 @@ def test_ephemeral_turn_commits_nothing(world: SimWorld) -> None:
 def test_rebase_replaces_the_tail(world: SimWorld) -> None:
     session = world.open(LOG)
     answer = world.ask(session, [90, 91], rebase_to=20, max_new_tokens=3)
-    assert world.log(session) == LOG[:20] + [90, 91] + answer.ids
-    assert answer.ids == world.reference(LOG[:20] + [90, 91], max_new_tokens=3)
+    assert world.log(session) == [*LOG[:20], 90, 91, *answer.ids]
+    assert answer.ids == world.reference([*LOG[:20], 90, 91], max_new_tokens=3)
     assert world.manager.counters().rebases == 1
     assert world.journal.replay(session) == world.log(session)
 

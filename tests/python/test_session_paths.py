@@ -86,22 +86,16 @@ def test_a_detached_entry_prefills_its_tokens_behind_its_first_tokens(world: Sim
     for first in (300, 301):
         world.anticipate(session, [first, 1, 2, 3])
     world.idle()
-    placements = {e.tokens: e.placement for e in world.manager.state(session).entries}
-    assert len([p for p in placements.values()]) == 1  # both guesses have four tokens
-    detached = [
-        e.id
-        for e in world.manager.state(session).entries
-        if e.placement == _core.EntryPlacement.detached
-    ]
-    assert len(detached) == 1
-    first = 300 if detached[0] == min(e.id for e in world.manager.state(session).entries) else 301
+    entries = {e.id: e.placement for e in world.manager.state(session).entries}
+    assert sorted(p.name for p in entries.values()) == ["detached", "resident"]
+    first = 300 if entries[min(entries)] == _core.EntryPlacement.detached else 301
     answer = world.ask(session, [first, 1, 2, 3], max_new_tokens=10)
     assert answer.start.path == _core.Path.ready
     assert answer.start.placement == _core.EntryPlacement.detached
     assert answer.end.prefilled_tokens == 0
     # its four tokens, and the three continuation tokens that had KV before it was rolled back
     assert answer.end.reprefilled_tokens == 4 + 3
-    assert answer.ids == world.reference(LOG + [first, 1, 2, 3], max_new_tokens=10)
+    assert answer.ids == world.reference([*LOG, first, 1, 2, 3], max_new_tokens=10)
 
 
 def test_a_request_that_extends_an_entry_prefills_the_delta_only(world: SimWorld) -> None:
@@ -114,7 +108,7 @@ def test_a_request_that_extends_an_entry_prefills_the_delta_only(world: SimWorld
     assert answer.start.prepositioned_tokens == 4
     assert answer.start.delta_tokens == 2
     assert answer.end.prefilled_tokens == 2
-    assert answer.ids == world.reference(LOG + [40, 41, 42, 43, 5, 6])
+    assert answer.ids == world.reference([*LOG, 40, 41, 42, 43, 5, 6])
 
 
 def test_a_wrong_guess_costs_work_and_never_a_token(world: SimWorld) -> None:
@@ -156,9 +150,7 @@ def test_sampling_without_a_seed_adopts_the_entrys_once(world: SimWorld, tempera
     first = world.ask(session, QUESTION, durable=False, sampling=params, max_new_tokens=12)
     assert first.start.path == _core.Path.ready
     assert all(token.prepositioned for token in first.tokens)
-    again = [
-        world.ask(session, QUESTION, durable=False, sampling=params, max_new_tokens=12) for _ in range(4)
-    ]
+    again = [world.ask(session, QUESTION, durable=False, sampling=params, max_new_tokens=12) for _ in range(4)]
     assert all(a.start.path == _core.Path.ready for a in again)
     # fresh draws: five equal answers would mean that randomness was used twice
     assert len({tuple(a.ids) for a in [first, *again]}) > 1
@@ -304,9 +296,7 @@ class TestGate:
             (2.0, [1, 5000], "5000"),
         ],
     )
-    def test_bad_options_are_refused(
-        self, world: SimWorld, threshold: float, answers: list[int], message: str
-    ) -> None:
+    def test_bad_options_are_refused(self, world: SimWorld, threshold: float, answers: list[int], message: str) -> None:
         session = world.open(LOG)
         with pytest.raises(_core.InvalidArgument, match=message):
             world.begin(session, [1], gate=_core.GateOptions(gap_threshold=threshold, answer_set=answers))

@@ -60,9 +60,7 @@ CHATML_TOOLS = """\
 class ByteVocab:
     """Control tokens come first, so that the simulated executor's end token, id 0, can be one of them."""
 
-    def __init__(
-        self, template: str = CHATML_TOOLS, *, end: str = "<|im_end|>", adds_bos: bool = False
-    ) -> None:
+    def __init__(self, template: str = CHATML_TOOLS, *, end: str = "<|im_end|>", adds_bos: bool = False) -> None:
         order = [end, *(name for name in CONTROL if name != end)]
         self.control = {text: token for token, text in enumerate(order)}
         self.bytes_from = len(order)

@@ -48,9 +48,7 @@ class Workload:
 
     seed: int
     tenants: tuple[int, ...]  # of each session
-    rates: tuple[
-        dict[AnticipationKind, float], ...
-    ]  # true probability that a guess comes true, of each session
+    rates: tuple[dict[AnticipationKind, float], ...]  # true probability that a guess comes true, of each session
     requests: tuple[Request, ...]
 
 
@@ -226,9 +224,7 @@ def simulate(workload: Workload, policy: Policy, clock: FakeClock) -> Run:
             return
         for guess in upcoming[session][-1].guesses:
             number += 1
-            job = Job(
-                session, workload.tenants[session], number, guess, guess.prefill_tokens, guess.decode_tokens
-            )
+            job = Job(session, workload.tenants[session], number, guess, guess.prefill_tokens, guess.decode_tokens)
             waiting.setdefault(session, []).append(job)
             policy.offer(job)
 

@@ -79,7 +79,7 @@ class Gguf:
 
     def tensor(self, name: str, *shape: int, mean: float = 0.0, spread: float = 0.2) -> None:
         """A float tensor; `shape` starts with the contiguous dimension. Each tensor has its own stream of numbers."""
-        draw = random.Random(f"{self.seed} {name}")  # noqa: S311 - weights, not secrets
+        draw = random.Random(f"{self.seed} {name}")
         count = 1
         for length in shape:
             count *= length

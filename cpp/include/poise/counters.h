@@ -32,9 +32,7 @@ struct Counters {
   std::uint64_t request_prefilled_tokens = 0, request_decoded_tokens = 0;
   Duration idle_time{};
 
-  [[nodiscard]] std::uint64_t turns(Path path) const {
-    return turns_by_path[static_cast<std::size_t>(path)];
-  }
+  [[nodiscard]] std::uint64_t turns(Path path) const { return turns_by_path[static_cast<std::size_t>(path)]; }
 };
 
 }  // namespace poise

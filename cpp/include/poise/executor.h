@@ -54,8 +54,8 @@ struct KvKey {
 /// How much the KV of a range of tokens is worth keeping after the request has ended.
 struct Retention {
   Position begin = 0;
-  Position end = -1;              ///< -1 = to the end of the sequence, generated tokens included
-  std::int32_t priority = 35;     ///< 0 (first to go) to 100; 35 is TensorRT-LLM's default
+  Position end = -1;           ///< -1 = to the end of the sequence, generated tokens included
+  std::int32_t priority = 35;  ///< 0 (first to go) to 100; 35 is TensorRT-LLM's default
   /// Falls back to priority 35 (or stays lower) this long after the request's end. Unset: never.
   std::optional<std::chrono::milliseconds> time_to_live;
 };
@@ -64,28 +64,28 @@ struct Retention {
 struct LogitsWanted {
   /// Context positions p whose output row (the distribution of position p + 1) is returned, ascending.
   std::vector<Position> context_positions;
-  bool generated = false;         ///< the row from which each generated token was chosen
+  bool generated = false;  ///< the row from which each generated token was chosen
 };
 
 struct Request {
-  Tokens context;                 ///< the whole context, at least one id; the executor reuses what is resident
-  Position output_start = -1;     ///< where generated text began: base of penalties; -1 = context.size()
+  Tokens context;                   ///< the whole context, at least one id; the executor reuses what is resident
+  Position output_start = -1;       ///< where generated text began: base of penalties; -1 = context.size()
   std::int32_t max_new_tokens = 0;  ///< 0 = prefill only
   SamplingParams sampling;
-  Tokens stop_tokens;             ///< generation ends with, and includes, the first of these
+  Tokens stop_tokens;  ///< generation ends with, and includes, the first of these
   /// State before context[output_start]; the executor clones it and accepts context[output_start..) first.
   std::shared_ptr<const Constraint> constraint;
   float priority = kRequestPriority;  ///< in [0, 1]
   KvKey key;
   OwnerId owner = kNoOwner;
-  std::vector<Retention> retention;   ///< empty = priority 35 for everything
+  std::vector<Retention> retention;  ///< empty = priority 35 for everything
   LogitsWanted logits;
-  std::int32_t top_logprobs = 0;      ///< the n best ids with each generated token, 0..20
+  std::int32_t top_logprobs = 0;  ///< the n best ids with each generated token, 0..20
 };
 
 struct GeneratedToken {
   TokenId token = kNoToken;
-  Position position = 0;          ///< absolute
+  Position position = 0;  ///< absolute
   float logprob = 0.0F;
   ScanStatistics stats;
   std::vector<TokenLogprob> top_logprobs;
@@ -93,7 +93,7 @@ struct GeneratedToken {
 
 /// One raw row, shape [vocab_size], valid during the call only. On the host.
 struct LogitsView {
-  Position position = 0;          ///< the row is the distribution of the token at this position
+  Position position = 0;  ///< the row is the distribution of the token at this position
   std::span<const float> row;
 };
 
@@ -102,16 +102,16 @@ enum class FinishReason { stop, length, constraint, prefilled, cancelled, error 
 /// Why an ended request ended, and what it cost. Durations are wall time.
 struct Completion {
   FinishReason reason = FinishReason::error;
-  std::string error;              ///< set if reason is error
+  std::string error;                  ///< set if reason is error
   std::int32_t reused_tokens = 0;     ///< context tokens whose KV was resident
   std::int32_t copied_tokens = 0;     ///< of those: copied from another sequence
   std::int32_t restored_tokens = 0;   ///< of those: read back from where they were parked
   std::int32_t prefilled_tokens = 0;  ///< context tokens computed for this request
   std::int32_t generated_tokens = 0;
-  Position resident_tokens = 0;       ///< length of the owner's resident sequence afterwards
-  std::chrono::nanoseconds queued{};  ///< enqueue to first step
-  std::chrono::nanoseconds prefill{}; ///< executor time of its prefill steps
-  std::chrono::nanoseconds decode{};  ///< executor time of its decode steps (its share of shared passes)
+  Position resident_tokens = 0;        ///< length of the owner's resident sequence afterwards
+  std::chrono::nanoseconds queued{};   ///< enqueue to first step
+  std::chrono::nanoseconds prefill{};  ///< executor time of its prefill steps
+  std::chrono::nanoseconds decode{};   ///< executor time of its decode steps (its share of shared passes)
 };
 
 /// Receives one request's results. See the threading rules above.
@@ -136,22 +136,22 @@ struct SplitEquality {
 
 /// Facts that do not change while the executor lives.
 struct ExecutorInfo {
-  std::string name;               ///< "llama", "sim", "trtllm"
+  std::string name;  ///< "llama", "sim", "trtllm"
   std::string model_name;
   std::string model_fingerprint;  ///< hex digest over what decides the logits
   std::int32_t vocab_size = 0;
   Tokens end_tokens;              ///< ids that end generation by the model's own declaration
   std::int32_t block_tokens = 1;  ///< granularity of reuse
   std::int32_t max_sequences = 0;
-  Position max_context_tokens = 0;    ///< of one sequence, generated tokens included
+  Position max_context_tokens = 0;       ///< of one sequence, generated tokens included
   std::int32_t idle_quantum_tokens = 0;  ///< prefill tokens that one idle step may compute
   Reuse reuse = Reuse::exact;
   Device logits_device = Device::host;
-  bool can_roll_back = true;      ///< false: recurrent or sliding-window memory; a mismatch prefills anew
+  bool can_roll_back = true;  ///< false: recurrent or sliding-window memory; a mismatch prefills anew
   SplitEquality split;
-  std::uint64_t kv_bytes = 0;     ///< allocated for KV
+  std::uint64_t kv_bytes = 0;  ///< allocated for KV
   std::uint64_t kv_bytes_per_token = 0;
-  std::string memory_plan;        ///< one line for people: sequences x tokens x bytes
+  std::string memory_plan;  ///< one line for people: sequences x tokens x bytes
 };
 
 /// Monotonic counters and current values.
@@ -166,10 +166,10 @@ struct ExecutorStats {
   std::uint64_t steps = 0, idle_steps = 0, interrupted_steps = 0;
   std::uint64_t prefilled_tokens = 0, decoded_tokens = 0;
   std::uint64_t idle_prefilled_tokens = 0, idle_decoded_tokens = 0;
-  std::uint64_t hole_tokens = 0;      ///< throwaway tokens that filled holes of a batch
+  std::uint64_t hole_tokens = 0;  ///< throwaway tokens that filled holes of a batch
   std::uint64_t copies = 0, parks = 0, restores = 0, evictions = 0, rollbacks = 0;
   std::chrono::nanoseconds busy{}, idle_busy{};  ///< time in request steps, in idle steps
-  double prefill_us_per_token = 0.0;  ///< measured, exponentially averaged
+  double prefill_us_per_token = 0.0;             ///< measured, exponentially averaged
   double decode_us_per_step = 0.0;
 };
 

@@ -23,22 +23,22 @@
 namespace poise {
 
 struct IdleOptions {
-  double max_time_share = 1.0;         ///< of idle wall time that may be spent, all tenants; (0, 1]
-  double max_tenant_time_share = 1.0;  ///< the same for one tenant
+  double max_time_share = 1.0;                       ///< of idle wall time that may be spent, all tenants; (0, 1]
+  double max_tenant_time_share = 1.0;                ///< the same for one tenant
   Duration budget_window{std::chrono::seconds(10)};  ///< how much unspent share may be saved up
-  double min_hit_rate = 0.05;          ///< back off below this share of used entries...
-  std::int32_t hit_rate_samples = 32;  ///< ...once this many outcomes are known (per tenant)
+  double min_hit_rate = 0.05;                        ///< back off below this share of used entries...
+  std::int32_t hit_rate_samples = 32;                ///< ...once this many outcomes are known (per tenant)
   Duration back_off{std::chrono::seconds(5)};        ///< first pause; doubles while the rate stays low, up to 64 x
   /// Probability that a request's own sampling agrees with one more token of a continuation; (0, 1].
   double continuation_agreement = 0.9;
 };
 
-using SessionKey = std::uint64_t;      ///< the manager's internal number of a session
+using SessionKey = std::uint64_t;  ///< the manager's internal number of a session
 using TenantKey = std::uint64_t;
 
 struct IdleCandidate {
   SessionKey session = 0;
-  AnticipationId anticipation = 0;     ///< 0 = bringing the log itself up to date
+  AnticipationId anticipation = 0;  ///< 0 = bringing the log itself up to date
   TenantKey tenant = 0;
   AnticipationKind kind = AnticipationKind::turn;
   std::int32_t prefill_tokens = 0;     ///< still to compute before the decision point, the log's own included
@@ -99,7 +99,7 @@ class IdleScheduler {
   /// With the rates and costs of this moment, whether the candidate is in the queue or not.
   [[nodiscard]] double value(const IdleCandidate& candidate) const;
   [[nodiscard]] const CostModel& costs() const noexcept;
-  [[nodiscard]] std::size_t size() const noexcept;      ///< candidates in the queue
+  [[nodiscard]] std::size_t size() const noexcept;  ///< candidates in the queue
   /// Sessions and tenants that something is remembered about. A tenant is forgotten some time after its last session,
   /// when its budget is full again.
   [[nodiscard]] std::size_t sessions_known() const noexcept;

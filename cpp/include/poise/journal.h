@@ -18,10 +18,10 @@ struct JournalRecord {
   Kind kind = Kind::append;
   SessionId session;
   std::string tenant;
-  DataVersion data_version = 0;           ///< after this record
-  Position base = 0;                      ///< the log is cut to this length, then `tokens` follow
+  DataVersion data_version = 0;  ///< after this record
+  Position base = 0;             ///< the log is cut to this length, then `tokens` follow
   Tokens tokens;
-  std::vector<MessageSpan> messages;      ///< absolute spans inside the log
+  std::vector<MessageSpan> messages;  ///< absolute spans inside the log
 };
 
 /// Thread-safe. write() returns when the record is as durable as the implementation promises; if it

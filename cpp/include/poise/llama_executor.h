@@ -14,17 +14,17 @@ enum class KvLayout { automatic, streams, unified };
 
 struct LlamaOptions {
   std::string model_path;
-  std::int32_t max_sequences = 8;         ///< sessions (and branches) whose KV is resident at once, 1..256
-  Position context_tokens = 0;            ///< of one sequence; 0 = what the model was trained for, capped at 8192
-  std::int32_t threads = 0;               ///< 0 = physical cores
-  std::int32_t batch_tokens = 512;        ///< prefill tokens of one pass (llama.cpp's n_ubatch)
-  KvLayout layout = KvLayout::automatic;  ///< automatic: the cheaper one by measured cost at start
-  std::int32_t gpu_layers = -1;           ///< -1 = all, where the build has a GPU backend
-  double max_idle_step_ms = 10.0;         ///< bounds idle_quantum_tokens
-  std::uint64_t park_bytes = 256U << 20U; ///< host memory for parked sequences
-  std::uint64_t max_kv_bytes = 0;         ///< refuse a larger KV cache; 0 = what the machine has free
-  bool debug_checks = false;              ///< check_integrity() whenever the executor becomes idle
-  std::function<void(float)> progress;    ///< model loading, 0..1; may be empty
+  std::int32_t max_sequences = 8;          ///< sessions (and branches) whose KV is resident at once, 1..256
+  Position context_tokens = 0;             ///< of one sequence; 0 = what the model was trained for, capped at 8192
+  std::int32_t threads = 0;                ///< 0 = physical cores
+  std::int32_t batch_tokens = 512;         ///< prefill tokens of one pass (llama.cpp's n_ubatch)
+  KvLayout layout = KvLayout::automatic;   ///< automatic: the cheaper one by measured cost at start
+  std::int32_t gpu_layers = -1;            ///< -1 = all, where the build has a GPU backend
+  double max_idle_step_ms = 10.0;          ///< bounds idle_quantum_tokens
+  std::uint64_t park_bytes = 256U << 20U;  ///< host memory for parked sequences
+  std::uint64_t max_kv_bytes = 0;          ///< refuse a larger KV cache; 0 = what the machine has free
+  bool debug_checks = false;               ///< check_integrity() whenever the executor becomes idle
+  std::function<void(float)> progress;     ///< model loading, 0..1; may be empty
 };
 
 /// Text side of the model file: what tokenizers and templates need. Immutable and thread-safe.
@@ -35,9 +35,9 @@ class LlamaVocab {
   [[nodiscard]] virtual Tokens tokenize(std::string_view text, bool add_special, bool parse_special) const = 0;
   /// Bytes of the ids (may end inside a UTF-8 character). `render_special`: control tokens print their text.
   [[nodiscard]] virtual std::string detokenize(TokenSpan tokens, bool render_special) const = 0;
-  [[nodiscard]] virtual std::string chat_template() const = 0;  ///< empty if the file has none
+  [[nodiscard]] virtual std::string chat_template() const = 0;                   ///< empty if the file has none
   [[nodiscard]] virtual std::string metadata(const std::string& key) const = 0;  ///< empty if absent
-  [[nodiscard]] virtual TokenId bos() const = 0;  ///< kNoToken if none
+  [[nodiscard]] virtual TokenId bos() const = 0;                                 ///< kNoToken if none
   [[nodiscard]] virtual TokenId eos() const = 0;
   [[nodiscard]] virtual bool adds_bos() const = 0;
   [[nodiscard]] virtual bool is_end_of_generation(TokenId token) const = 0;

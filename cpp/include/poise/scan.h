@@ -53,28 +53,28 @@ struct TokenCount {
 
 /// One row's request. Views are borrowed for the call.
 struct ScanRequest {
-  const SamplingParams* params = nullptr;   ///< required; params->seed unset counts as 0
-  std::span<const std::uint32_t> mask;      ///< mask_words(vocab) words, or empty: all allowed
-  std::span<const TokenCount> counts;       ///< used only if the params have penalties
-  Position position = 0;                    ///< absolute position of the token that is chosen
+  const SamplingParams* params = nullptr;  ///< required; params->seed unset counts as 0
+  std::span<const std::uint32_t> mask;     ///< mask_words(vocab) words, or empty: all allowed
+  std::span<const TokenCount> counts;      ///< used only if the params have penalties
+  Position position = 0;                   ///< absolute position of the token that is chosen
 };
 
 /// Statistics after penalties, bias and mask, at temperature 1. Logits in natural-log units.
 struct ScanStatistics {
   TokenId top1 = kNoToken;
-  TokenId top2 = kNoToken;   ///< kNoToken if only one id is allowed
+  TokenId top2 = kNoToken;  ///< kNoToken if only one id is allowed
   float top1_logit = 0.0F;
-  float top2_logit = 0.0F;   ///< -infinity if top2 is kNoToken
-  float gap = 0.0F;          ///< top1_logit - top2_logit; +infinity if only one id is allowed
+  float top2_logit = 0.0F;  ///< -infinity if top2 is kNoToken
+  float gap = 0.0F;         ///< top1_logit - top2_logit; +infinity if only one id is allowed
   float log_sum_exp = 0.0F;
-  float entropy = 0.0F;      ///< nats
+  float entropy = 0.0F;  ///< nats
 };
 
 struct ScanResult {
   TokenId token = kNoToken;
-  float logprob = 0.0F;      ///< natural log-probability of `token` under the statistics' distribution
+  float logprob = 0.0F;  ///< natural log-probability of `token` under the statistics' distribution
   ScanStatistics stats;
-  bool from_head = false;    ///< answered by a kept head, without touching the whole row
+  bool from_head = false;  ///< answered by a kept head, without touching the whole row
 };
 
 struct TokenLogprob {
@@ -96,8 +96,8 @@ void set_scan_isa(ScanIsa isa);
 [[nodiscard]] ScanStatistics scan_statistics(std::span<const float> logits, const ScanRequest& request);
 
 /// The n best ids with their log-probabilities (after penalties, bias and mask), best first.
-[[nodiscard]] std::vector<TokenLogprob> top_logprobs(std::span<const float> logits,
-                                                     const ScanRequest& request, std::size_t n);
+[[nodiscard]] std::vector<TokenLogprob> top_logprobs(std::span<const float> logits, const ScanRequest& request,
+                                                     std::size_t n);
 
 /// The uniform number in (0, 1) that the draw uses. Philox4x32-10 (Salmon et al., SC 2011).
 [[nodiscard]] double scan_uniform(std::uint64_t seed, std::uint32_t choice_index, Position position) noexcept;

@@ -56,8 +56,8 @@ inline constexpr std::size_t kEntryOutcomeCount = 4;
 /// One message of the log: who said it, the digest that recognises it when it is resent, and its tokens.
 struct MessageSpan {
   std::string role;
-  std::string digest;     ///< canonical digest, minted by the text layer; may be empty
-  Position begin = 0;     ///< in a TurnRequest or append: relative to its tokens; in a session: absolute
+  std::string digest;  ///< canonical digest, minted by the text layer; may be empty
+  Position begin = 0;  ///< in a TurnRequest or append: relative to its tokens; in a session: absolute
   Position end = 0;
 };
 
@@ -65,14 +65,14 @@ struct OpenOptions {
   std::string tenant = "default";
   std::int32_t adapter_id = 0;
   float adapter_scale = 0.0F;
-  Tokens tokens;                        ///< first content of the log; may be empty
+  Tokens tokens;  ///< first content of the log; may be empty
   std::vector<MessageSpan> messages;
-  std::int32_t retention_priority = 80; ///< of the log's KV, 36..100
+  std::int32_t retention_priority = 80;                   ///< of the log's KV, 36..100
   std::optional<std::chrono::milliseconds> time_to_live;  ///< of the log's KV after the last use
-  bool preposition = true;              ///< false: idle time is never spent on this session
-  std::int32_t continuation_tokens = 16;  ///< how far entries are decoded ahead; 0 = distribution only
-  SamplingParams sampling;              ///< the sampling that entries expect; a turn brings its own
-  Tokens stop_tokens;                   ///< where a pre-decoded continuation ends; empty = the model's end tokens
+  bool preposition = true;                                ///< false: idle time is never spent on this session
+  std::int32_t continuation_tokens = 16;                  ///< how far entries are decoded ahead; 0 = distribution only
+  SamplingParams sampling;                                ///< the sampling that entries expect; a turn brings its own
+  Tokens stop_tokens;  ///< where a pre-decoded continuation ends; empty = the model's end tokens
 };
 
 /// A guess, as ids. One of three shapes:
@@ -83,39 +83,39 @@ struct OpenOptions {
 struct Anticipation {
   AnticipationKind kind = AnticipationKind::hint;
   AnticipationSource source = AnticipationSource::client;
-  Tokens tokens;                        ///< what would follow the log; at least one id
+  Tokens tokens;  ///< what would follow the log; at least one id
   bool decides = true;
   std::int32_t completion_tokens = 0;
   Tokens completion_stops;
   Tokens suffix;
-  double weight = 1.0;                  ///< the caller's belief among guesses of this kind, [0, 1]
+  double weight = 1.0;  ///< the caller's belief among guesses of this kind, [0, 1]
   /// Survives commits and is computed again behind each new version (a registered question).
   bool persistent = false;
-  bool may_branch = false;              ///< may use a sequence of its own if that pays
-  std::string label;                    ///< free text that comes back in events, for people
+  bool may_branch = false;  ///< may use a sequence of its own if that pays
+  std::string label;        ///< free text that comes back in events, for people
 };
 
 /// The gate, uncertified: the caller names threshold and answers (the paper's mode).
 /// Fires if an entry of the current version is a prefix of the request, its best id over the whole
 /// vocabulary is one of the answers, and the logit gap between the best two answers reaches the threshold.
 struct GateOptions {
-  float gap_threshold = 2.0F;           ///< logits; finite, >= 0
-  Tokens answer_set;                    ///< at least two ids
+  float gap_threshold = 2.0F;  ///< logits; finite, >= 0
+  Tokens answer_set;           ///< at least two ids
 };
 
 struct TurnRequest {
-  Tokens tokens;                        ///< what the request adds behind the log (or behind `rebase_to`)
-  std::vector<MessageSpan> messages;    ///< spans inside `tokens`
-  std::optional<Position> rebase_to;    ///< replaces the log from this position on
-  bool durable = true;                  ///< false: commits nothing
+  Tokens tokens;                      ///< what the request adds behind the log (or behind `rebase_to`)
+  std::vector<MessageSpan> messages;  ///< spans inside `tokens`
+  std::optional<Position> rebase_to;  ///< replaces the log from this position on
+  bool durable = true;                ///< false: commits nothing
   std::int32_t max_new_tokens = 256;
   SamplingParams sampling;
-  Tokens stop_tokens;                   ///< empty = the model's end tokens
+  Tokens stop_tokens;  ///< empty = the model's end tokens
   std::shared_ptr<const Constraint> constraint;
   std::int32_t top_logprobs = 0;
   std::optional<GateOptions> gate;
-  bool keep_partial = false;            ///< a cancelled durable turn commits what it has
-  bool use_entries = true;              ///< false: answers as plain prefix caching would
+  bool keep_partial = false;  ///< a cancelled durable turn commits what it has
+  bool use_entries = true;    ///< false: answers as plain prefix caching would
   std::string answer_role = "assistant";
 };
 
@@ -124,8 +124,8 @@ struct TurnStart {
   TurnId turn = 0;
   Path path = Path::cold;
   AnticipationSource source = AnticipationSource::none;
-  std::optional<AnticipationKind> kind;   ///< of the entry that was consumed
-  std::string label;                      ///< of the entry that was consumed
+  std::optional<AnticipationKind> kind;  ///< of the entry that was consumed
+  std::string label;                     ///< of the entry that was consumed
   EntryPlacement placement = EntryPlacement::resident;
   DataVersion data_version = 0;           ///< the version that the answer saw
   std::int32_t prepositioned_tokens = 0;  ///< of the request's tokens: prepaid by an entry
@@ -137,24 +137,24 @@ struct TurnStart {
 };
 
 struct TurnToken {
-  std::int32_t index = 0;                 ///< 0-based among the answer's tokens
+  std::int32_t index = 0;  ///< 0-based among the answer's tokens
   TokenId token = kNoToken;
   float logprob = 0.0F;
-  bool prepositioned = false;             ///< came from an entry
+  bool prepositioned = false;  ///< came from an entry
   std::vector<TokenLogprob> top_logprobs;
 };
 
 struct TurnEnd {
   FinishReason reason = FinishReason::error;
   std::string error;
-  Tokens answer;                          ///< with the completing stop token, as committed
-  DataVersion data_version = 0;           ///< after the commit
-  std::int32_t context_tokens = 0;        ///< log + request
+  Tokens answer;                    ///< with the completing stop token, as committed
+  DataVersion data_version = 0;     ///< after the commit
+  std::int32_t context_tokens = 0;  ///< log + request
   std::int32_t reused_tokens = 0;
-  std::int32_t prefilled_tokens = 0;      ///< computed before the first token, on the critical path
-  std::int32_t reprefilled_tokens = 0;    ///< computed again after the first token was out (detached entries)
-  std::int32_t decoded_tokens = 0;        ///< answer tokens that were decoded for this turn
-  Duration first_token{};                 ///< turn() to the first token's callback
+  std::int32_t prefilled_tokens = 0;    ///< computed before the first token, on the critical path
+  std::int32_t reprefilled_tokens = 0;  ///< computed again after the first token was out (detached entries)
+  std::int32_t decoded_tokens = 0;      ///< answer tokens that were decoded for this turn
+  Duration first_token{};               ///< turn() to the first token's callback
   Duration total{};
 };
 
@@ -170,8 +170,8 @@ class TurnSink {
 
 struct AppendResult {
   DataVersion data_version = 0;
-  bool queued = false;                    ///< a durable turn runs: joins the log when it has committed
-  std::int32_t advanced_entries = 0;      ///< guesses that this append has confirmed so far
+  bool queued = false;                ///< a durable turn runs: joins the log when it has committed
+  std::int32_t advanced_entries = 0;  ///< guesses that this append has confirmed so far
 };
 
 struct EntryState {
@@ -180,10 +180,10 @@ struct EntryState {
   AnticipationSource source = AnticipationSource::none;
   EntryPlacement placement = EntryPlacement::detached;
   std::string label;
-  std::int32_t tokens = 0;                ///< behind the log
+  std::int32_t tokens = 0;  ///< behind the log
   std::int32_t continuation_tokens = 0;
   bool decides = false;
-  bool ready = false;                     ///< has its distribution
+  bool ready = false;  ///< has its distribution
   float gap = 0.0F;
   TokenId top1 = kNoToken;
   DataVersion data_version = 0;
@@ -195,10 +195,10 @@ struct SessionState {
   Tokens log;
   std::vector<MessageSpan> messages;
   DataVersion data_version = 0;
-  DataVersion resident_version = 0;       ///< newest version whose whole log is in KV (but for its last id)
+  DataVersion resident_version = 0;  ///< newest version whose whole log is in KV (but for its last id)
   Position resident_tokens = 0;
-  bool busy = false;                      ///< a durable turn runs
-  std::string idle_error;                 ///< why idle work on this session stopped; empty if it did not
+  bool busy = false;       ///< a durable turn runs
+  std::string idle_error;  ///< why idle work on this session stopped; empty if it did not
   std::vector<EntryState> entries;
 };
 

@@ -25,15 +25,15 @@ struct ManagerOptions {
   bool preposition = true;                      ///< false: a plain prefix-caching session store
   bool idle_thread = true;                      ///< false: idle work starts only in run_idle(); for simulation
   IdleOptions idle;
-  std::optional<std::uint64_t> seed;            ///< ids and fresh seeds; unset = the system's randomness
+  std::optional<std::uint64_t> seed;  ///< ids and fresh seeds; unset = the system's randomness
 };
 
 /// Thread-safe. A method given an unknown or closed session, or another tenant's, throws NotFound.
 class SessionManager {
  public:
   /// `journal` may be null (nothing is written), `clock` null means SteadyClock.
-  SessionManager(std::shared_ptr<Executor> executor, ManagerOptions options,
-                 std::shared_ptr<Journal> journal = nullptr, std::shared_ptr<const Clock> clock = nullptr);
+  SessionManager(std::shared_ptr<Executor> executor, ManagerOptions options, std::shared_ptr<Journal> journal = nullptr,
+                 std::shared_ptr<const Clock> clock = nullptr);
   /// Cancels what runs and waits for it.
   ~SessionManager();
   SessionManager(const SessionManager&) = delete;

@@ -15,16 +15,16 @@ struct SimOptions {
   std::int32_t vocab_size = 997;
   std::int32_t max_sequences = 8;
   Position max_context_tokens = 4096;
-  std::int32_t step_tokens = 64;          ///< prefill tokens of one step
+  std::int32_t step_tokens = 64;  ///< prefill tokens of one step
   std::int32_t idle_quantum_tokens = 16;
-  std::uint64_t model_seed = 1;           ///< another seed is another model
-  float sharpness = 4.0F;                 ///< standard deviation of the toy logits; larger = more confident
+  std::uint64_t model_seed = 1;  ///< another seed is another model
+  float sharpness = 4.0F;        ///< standard deviation of the toy logits; larger = more confident
   /// Adds this much to the logit of end token 0 at every position; raises the chance of early stops.
   float end_bias = 0.0F;
-  Duration prefill_per_token{50'000};     ///< simulated cost, advances the clock if it is a FakeClock
+  Duration prefill_per_token{50'000};  ///< simulated cost, advances the clock if it is a FakeClock
   Duration decode_step{1'000'000};
-  std::uint64_t park_bytes = 1U << 20U;   ///< host memory for parked sequences (4 bytes a token)
-  bool threaded = false;                  ///< false: work happens in step(), on the caller's thread
+  std::uint64_t park_bytes = 1U << 20U;  ///< host memory for parked sequences (4 bytes a token)
+  bool threaded = false;                 ///< false: work happens in step(), on the caller's thread
 };
 
 class SimExecutor final : public Executor {

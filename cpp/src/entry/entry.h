@@ -21,7 +21,7 @@ struct ContinuationToken {
 /// rows are immutable and may be read without it.
 struct Entry {
   AnticipationId id = 0;
-  Anticipation guess;            ///< as declared
+  Anticipation guess;  ///< as declared
   // what it stands for now
   DataVersion data_version = 0;  ///< the log version that `tokens` follow
   Tokens tokens;                 ///< behind the log: the guess, less what appends have confirmed, plus its completion
@@ -36,10 +36,10 @@ struct Entry {
   bool evicted = false;            ///< its results had to go; not offered again before its session changes
   OwnerId owner = kNoOwner;        ///< a sequence of its own (branch), or none
   // randomness
-  SamplingParams sampling;       ///< what the continuation was drawn with; its seed is set
+  SamplingParams sampling;  ///< what the continuation was drawn with; its seed is set
   bool seed_used = false;
   TimePoint made_at{};
-  std::uint64_t touched = 0;     ///< for eviction: order of the last use; 0 = never
+  std::uint64_t touched = 0;        ///< for eviction: order of the last use; 0 = never
   std::uint64_t charged_bytes = 0;  ///< memory of distribution and continuation, as charged
 
   /// Back to "declared, nothing paid" behind `version` of the log. Keeps a branch's sequence.

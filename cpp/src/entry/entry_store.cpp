@@ -13,9 +13,9 @@ std::shared_ptr<Entry> EntryStore::find_equal(const Anticipation& guess) const {
   for (const auto& [id, entry] : entries_) {
     const Anticipation& other = entry->guess;
     if (other.kind == guess.kind && other.decides == guess.decides &&
-        other.completion_tokens == guess.completion_tokens &&
-        other.persistent == guess.persistent && other.tokens == guess.tokens &&
-        other.completion_stops == guess.completion_stops && other.suffix == guess.suffix) {
+        other.completion_tokens == guess.completion_tokens && other.persistent == guess.persistent &&
+        other.tokens == guess.tokens && other.completion_stops == guess.completion_stops &&
+        other.suffix == guess.suffix) {
       return entry;
     }
   }
@@ -52,8 +52,8 @@ EntryStore::Overlap EntryStore::find_overlap(TokenSpan request, DataVersion vers
     if (entry->data_version != version || !entry->worked) continue;
     const std::size_t tokens = common_prefix(entry->tokens, request);
     if (tokens == 0) continue;
-    const bool branch_wins = tokens == best.tokens && best.entry &&
-                             best.entry->owner == kNoOwner && entry->owner != kNoOwner;
+    const bool branch_wins =
+        tokens == best.tokens && best.entry && best.entry->owner == kNoOwner && entry->owner != kNoOwner;
     if (tokens > best.tokens || branch_wins) best = {entry, tokens};
   }
   return best;

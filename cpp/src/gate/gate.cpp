@@ -22,8 +22,8 @@ void validate(const GateOptions& options, std::int32_t vocab_size) {
   }
   if (distinct.front() < 0 || distinct.back() >= vocab_size) {
     const TokenId bad = distinct.front() < 0 ? distinct.front() : distinct.back();
-    throw InvalidArgument("gate: answer id " + std::to_string(bad) +
-                          " is outside the vocabulary [0, " + std::to_string(vocab_size) + ")");
+    throw InvalidArgument("gate: answer id " + std::to_string(bad) + " is outside the vocabulary [0, " +
+                          std::to_string(vocab_size) + ")");
   }
 }
 
@@ -49,8 +49,8 @@ GateVerdict judge(const ReadyRow& row, const GateOptions& options) {
   if (verdict.token != row.statistics().top1) {
     verdict.refusal = "the best id is not one of the answers";
   } else if (!(verdict.gap >= options.gap_threshold)) {
-    verdict.refusal = "gap " + std::to_string(verdict.gap) + " is below the threshold " +
-                      std::to_string(options.gap_threshold);
+    verdict.refusal =
+        "gap " + std::to_string(verdict.gap) + " is below the threshold " + std::to_string(options.gap_threshold);
   } else {
     verdict.fires = true;
   }

@@ -9,19 +9,16 @@ namespace poise {
 void check_messages(const std::vector<MessageSpan>& messages, std::size_t tokens) {
   Position last = 0;
   for (const MessageSpan& message : messages) {
-    if (message.begin < last || message.end < message.begin ||
-        static_cast<std::size_t>(message.end) > tokens) {
-      throw InvalidArgument("message span [" + std::to_string(message.begin) + ", " +
-                            std::to_string(message.end) + ") of role '" + message.role +
-                            "' overlaps its predecessor or lies outside the " +
+    if (message.begin < last || message.end < message.begin || static_cast<std::size_t>(message.end) > tokens) {
+      throw InvalidArgument("message span [" + std::to_string(message.begin) + ", " + std::to_string(message.end) +
+                            ") of role '" + message.role + "' overlaps its predecessor or lies outside the " +
                             std::to_string(tokens) + " tokens; spans ascend inside the tokens");
     }
     last = message.end;
   }
 }
 
-AppendResult SessionManager::Impl::append(const SessionId& id, TokenSpan tokens,
-                                          std::vector<MessageSpan> messages) {
+AppendResult SessionManager::Impl::append(const SessionId& id, TokenSpan tokens, std::vector<MessageSpan> messages) {
   if (tokens.empty()) throw InvalidArgument("append: no tokens; an append adds at least one");
   check_tokens(tokens, "append");
   check_messages(messages, tokens.size());
@@ -34,9 +31,8 @@ AppendResult SessionManager::Impl::append(const SessionId& id, TokenSpan tokens,
     for (const PendingAppend& waiting : session->queued) length += waiting.tokens.size();
     if (session->writer) length += session->writer->request.tokens.size();
     if (length >= static_cast<std::size_t>(info.max_context_tokens)) {
-      throw ContextOverflow("append: " + std::to_string(tokens.size()) +
-                            " tokens make the log " + std::to_string(length) +
-                            " long, and nothing could be asked in a context of " +
+      throw ContextOverflow("append: " + std::to_string(tokens.size()) + " tokens make the log " +
+                            std::to_string(length) + " long, and nothing could be asked in a context of " +
                             std::to_string(info.max_context_tokens) +
                             "; open a new session, or load the model with more context_tokens");
     }
@@ -49,10 +45,9 @@ AppendResult SessionManager::Impl::append(const SessionId& id, TokenSpan tokens,
         message.begin += session->length();
         message.end += session->length();
       }
-      result.advanced_entries =
-          commit(lock, *session,
-                 {JournalRecord::Kind::append, session->length(),
-                  Tokens(tokens.begin(), tokens.end()), std::move(messages), nullptr});
+      result.advanced_entries = commit(lock, *session,
+                                       {JournalRecord::Kind::append, session->length(),
+                                        Tokens(tokens.begin(), tokens.end()), std::move(messages), nullptr});
       refresh_offers(*session);
       wake_idle();
     }
@@ -115,8 +110,7 @@ std::int32_t SessionManager::Impl::commit(Lock& lock, Session& session, Commit c
 
 std::int32_t SessionManager::Impl::settle_entries(Session& session, const Commit& change) {
   const bool is_append = change.kind == JournalRecord::Kind::append &&
-                         change.base + static_cast<Position>(change.tokens.size()) ==
-                             session.length();
+                         change.base + static_cast<Position>(change.tokens.size()) == session.length();
   std::array<bool, kAnticipationKindCount> worked{};
   std::array<bool, kAnticipationKindCount> used{};
   std::int32_t advanced = 0;
@@ -163,9 +157,9 @@ void SessionManager::Impl::join_queued(Lock& lock, Session& session) {
       message.end += session.length();
     }
     try {
-      commit(lock, session,
-             {JournalRecord::Kind::append, session.length(), std::move(next.tokens),
-              std::move(next.messages), nullptr});
+      commit(
+          lock, session,
+          {JournalRecord::Kind::append, session.length(), std::move(next.tokens), std::move(next.messages), nullptr});
     } catch (const std::exception&) {
       // The journal refused an append that was acknowledged as queued, not as joined. It is lost with
       // the journal; the version that the client sees tells it so.
@@ -175,8 +169,7 @@ void SessionManager::Impl::join_queued(Lock& lock, Session& session) {
 }
 
 void SessionManager::Impl::record_outcome(const Entry& entry, EntryOutcome outcome) {
-  ++counters.entry_outcomes[static_cast<std::size_t>(outcome)]
-                           [static_cast<std::size_t>(entry.guess.kind)];
+  ++counters.entry_outcomes[static_cast<std::size_t>(outcome)][static_cast<std::size_t>(entry.guess.kind)];
 }
 
 void SessionManager::Impl::drop_entry(Session& session, const std::shared_ptr<Entry>& entry) {
@@ -198,8 +191,7 @@ void SessionManager::Impl::refund_bytes(Entry& entry) {
   entries_by_touch.erase(found);
 }
 
-bool SessionManager::Impl::claim_bytes(Session& session, const std::shared_ptr<Entry>& entry,
-                                       std::uint64_t bytes) {
+bool SessionManager::Impl::claim_bytes(Session& session, const std::shared_ptr<Entry>& entry, std::uint64_t bytes) {
   while (counters.entry_bytes + bytes > options.max_entry_bytes) {
     auto oldest = entries_by_touch.begin();
     while (oldest != entries_by_touch.end() && oldest->second.second == entry) ++oldest;

@@ -7,9 +7,7 @@
 
 namespace poise {
 
-bool IdleJob::valid() const noexcept {
-  return !session->closed && (!entry || entry->generation == generation);
-}
+bool IdleJob::valid() const noexcept { return !session->closed && (!entry || entry->generation == generation); }
 
 class SessionManager::Impl::IdleJobSink final : public Sink {
  public:
@@ -53,13 +51,10 @@ AnticipationId SessionManager::Impl::anticipate(const SessionId& id, Anticipatio
     throw InvalidArgument("anticipate: no tokens; a guess adds at least one behind the log");
   }
   if (!(guess.weight >= 0.0 && guess.weight <= 1.0)) {
-    throw InvalidArgument("anticipate: weight is " + std::to_string(guess.weight) +
-                          "; it is a probability in [0, 1]");
+    throw InvalidArgument("anticipate: weight is " + std::to_string(guess.weight) + "; it is a probability in [0, 1]");
   }
-  if (guess.completion_tokens < 0 ||
-      (guess.completion_tokens > 0 && guess.completion_stops.empty())) {
-    throw InvalidArgument("anticipate: completion_tokens is " +
-                          std::to_string(guess.completion_tokens) + " with " +
+  if (guess.completion_tokens < 0 || (guess.completion_tokens > 0 && guess.completion_stops.empty())) {
+    throw InvalidArgument("anticipate: completion_tokens is " + std::to_string(guess.completion_tokens) + " with " +
                           std::to_string(guess.completion_stops.size()) +
                           " completion_stops; a completion needs a length and a stop");
   }
@@ -128,8 +123,7 @@ IdleCandidate SessionManager::Impl::remaining_work(const Session& session, const
     work.prefill_tokens = std::max(1, log_missing + tokens);
     work.decode_tokens = ahead;
   } else if (!entry.continuation_done) {
-    work.decode_tokens =
-        std::max(0, ahead - static_cast<std::int32_t>(entry.continuation.size()));
+    work.decode_tokens = std::max(0, ahead - static_cast<std::int32_t>(entry.continuation.size()));
   }
   return work;
 }
@@ -159,8 +153,7 @@ void SessionManager::Impl::refresh_offers(Session& session) {
   };
   // Guesses share the place behind the log. Unless another one is worth more, what was begun there is finished first:
   // equal ones that took turns would push each other out for ever.
-  const double begun_value =
-      behind.empty() ? 0.0 : scheduler.value(remaining_work(session, *begun, missing(*begun)));
+  const double begun_value = behind.empty() ? 0.0 : scheduler.value(remaining_work(session, *begun, missing(*begun)));
   bool anything = false;
   for (const auto& [id, entry] : session.entries.all()) {
     const IdleCandidate work = remaining_work(session, *entry, missing(*entry));
@@ -195,8 +188,8 @@ void SessionManager::Impl::offer_placement(Session& session) {
   double best_value = 0.0;
   for (const auto& [id, entry] : session.entries.all()) {
     if (!entry->worked || entry->tokens.empty() || entry->owner != kNoOwner) continue;
-    const double value = scheduler.probability(session.key, entry->guess.kind) *
-                         entry->guess.weight * static_cast<double>(entry->tokens.size());
+    const double value = scheduler.probability(session.key, entry->guess.kind) * entry->guess.weight *
+                         static_cast<double>(entry->tokens.size());
     if (value > best_value) {
       best = entry.get();
       best_value = value;
@@ -222,8 +215,7 @@ void SessionManager::Impl::cancel_job_of(const Session& session) {
   if (job->request_id) executor->cancel(*job->request_id);
 }
 
-std::shared_ptr<IdleJob> SessionManager::Impl::plan_job(const IdleCandidate& candidate,
-                                                        Request& request) {
+std::shared_ptr<IdleJob> SessionManager::Impl::plan_job(const IdleCandidate& candidate, Request& request) {
   const auto found = sessions_by_key.find(candidate.session);
   if (found == sessions_by_key.end()) return nullptr;
   const auto& session = found->second;
@@ -242,14 +234,12 @@ std::shared_ptr<IdleJob> SessionManager::Impl::plan_job(const IdleCandidate& can
   const OpenOptions& kept = session->options;
   request.retention.clear();
   if (session->length() > 0) {
-    request.retention.push_back(
-        {0, session->length(), kept.retention_priority, kept.time_to_live});
+    request.retention.push_back({0, session->length(), kept.retention_priority, kept.time_to_live});
   }
   request.retention.push_back({session->length(), -1, kSpeculativePriority, kept.time_to_live});
 
   // Slices: an idle step may not compute more than the executor's quantum.
-  const Position resident =
-      executor->resident_prefix(request.context, request.key, request.owner);
+  const Position resident = executor->resident_prefix(request.context, request.key, request.owner);
   const auto length = static_cast<Position>(request.context.size());
   if (info.idle_quantum_tokens > 0 && length - resident > info.idle_quantum_tokens) {
     planned->stage = IdleJob::Stage::prefill;
@@ -257,9 +247,8 @@ std::shared_ptr<IdleJob> SessionManager::Impl::plan_job(const IdleCandidate& can
     request.max_new_tokens = 0;
     request.output_start = -1;  // it would lie behind the slice
     request.logits = {};
-    std::erase_if(request.retention, [&](const Retention& range) {
-      return range.begin >= static_cast<Position>(request.context.size());
-    });
+    std::erase_if(request.retention,
+                  [&](const Retention& range) { return range.begin >= static_cast<Position>(request.context.size()); });
     for (Retention& range : request.retention) {
       range.end = std::min(range.end, static_cast<Position>(request.context.size()));
     }
@@ -285,9 +274,9 @@ void SessionManager::Impl::plan_entry_job(IdleJob& planned, Request& request) {
     // Another entry holds the place behind the log: a long one may earn a sequence of its own.
     constexpr std::size_t kBranchTokens = 32;
     const ExecutorStats stats = executor->stats();
-    if (!entry.ready && entry.owner == kNoOwner && entry.guess.may_branch &&
-        session.resident_entry != 0 && session.resident_entry != entry.id &&
-        entry.tokens.size() >= kBranchTokens && info.max_sequences - stats.sequences_used > 1) {
+    if (!entry.ready && entry.owner == kNoOwner && entry.guess.may_branch && session.resident_entry != 0 &&
+        session.resident_entry != entry.id && entry.tokens.size() >= kBranchTokens &&
+        info.max_sequences - stats.sequences_used > 1) {
       entry.owner = next_owner++;
     }
     if (entry.owner != kNoOwner) planned.owner = entry.owner;
@@ -302,8 +291,7 @@ void SessionManager::Impl::plan_entry_job(IdleJob& planned, Request& request) {
       request.context.push_back(known.token.token);
     }
     request.sampling = entry.sampling;
-    request.stop_tokens =
-        session.options.stop_tokens.empty() ? info.end_tokens : session.options.stop_tokens;
+    request.stop_tokens = session.options.stop_tokens.empty() ? info.end_tokens : session.options.stop_tokens;
     request.max_new_tokens = work.decode_tokens;
     if (request.max_new_tokens > 0) {
       request.logits.generated = true;
@@ -347,8 +335,7 @@ bool SessionManager::Impl::run_idle() {
     finish_job(started, failed);
   };
   try {
-    const RequestId id =
-        executor->enqueue(std::move(request), std::make_shared<IdleJobSink>(lifeline, started));
+    const RequestId id = executor->enqueue(std::move(request), std::make_shared<IdleJobSink>(lifeline, started));
     const std::lock_guard lock(mutex);
     started->request_id = id;
     if (started->cancel_requested) executor->cancel(id);
@@ -397,12 +384,11 @@ void SessionManager::Impl::on_job_token(IdleJob& done, const GeneratedToken& tok
   done.pending_row.reset();
 }
 
-void SessionManager::Impl::finish_job(const std::shared_ptr<IdleJob>& done,
-                                      const Completion& completion) {
+void SessionManager::Impl::finish_job(const std::shared_ptr<IdleJob>& done, const Completion& completion) {
   if (job == done) job.reset();
   Session& session = *done->session;
-  scheduler.on_work(session.tenant_key, completion.prefilled_tokens, completion.prefill,
-                    completion.generated_tokens, completion.decode);
+  scheduler.on_work(session.tenant_key, completion.prefilled_tokens, completion.prefill, completion.generated_tokens,
+                    completion.decode);
   counters.idle_prefilled_tokens += static_cast<std::uint64_t>(completion.prefilled_tokens);
   counters.idle_decoded_tokens += static_cast<std::uint64_t>(completion.generated_tokens);
   counters.idle_time += completion.prefill + completion.decode;
@@ -473,8 +459,8 @@ void SessionManager::Impl::idle_loop() {
       const auto due = scheduler.next() ? std::nullopt : scheduler.retry_at();
       const auto ready = [this] { return woken || stopping; };
       if (due) {
-        const auto wait = std::clamp<Duration>(*due - clock->now(), std::chrono::milliseconds(1),
-                                               std::chrono::seconds(1));
+        const auto wait =
+            std::clamp<Duration>(*due - clock->now(), std::chrono::milliseconds(1), std::chrono::seconds(1));
         idle_wake.wait_for(lock, wait, ready);
       } else {
         idle_wake.wait(lock, ready);

@@ -38,9 +38,9 @@ struct IdleJob {
   };
   Stage stage = Stage::prefill;
   std::shared_ptr<Session> session;
-  std::shared_ptr<Entry> entry;      ///< null: the log itself
-  std::uint64_t generation = 0;      ///< the entry's when the job began
-  Position decision_position = 0;    ///< length of the context up to the decision point
+  std::shared_ptr<Entry> entry;    ///< null: the log itself
+  std::uint64_t generation = 0;    ///< the entry's when the job began
+  Position decision_position = 0;  ///< length of the context up to the decision point
   OwnerId owner = kNoOwner;
   std::optional<RequestId> request_id;
   bool cancel_requested = false;
@@ -103,8 +103,7 @@ class SessionManager::Impl {
 
   // session_manager.cpp; all of these need the lock
   std::shared_ptr<Session> find(const SessionId& id) const;
-  std::shared_ptr<Session> add_session(Lock& lock, OpenOptions opened, Tokens log,
-                                       std::vector<MessageSpan> messages);
+  std::shared_ptr<Session> add_session(Lock& lock, OpenOptions opened, Tokens log, std::vector<MessageSpan> messages);
   TenantKey tenant_key(const std::string& tenant);
   SessionId mint_id();
   std::uint64_t random_seed() { return random(); }
@@ -117,8 +116,8 @@ class SessionManager::Impl {
     JournalRecord::Kind kind = JournalRecord::Kind::append;
     Position base = 0;
     Tokens tokens;
-    std::vector<MessageSpan> messages;      ///< absolute
-    std::shared_ptr<Entry> used;            ///< the entry that this commit consumed
+    std::vector<MessageSpan> messages;  ///< absolute
+    std::shared_ptr<Entry> used;        ///< the entry that this commit consumed
   };
   void await_commit(Lock& lock, const Session& session);
   /// Journals (without the lock) and applies. If the journal throws, nothing has changed.

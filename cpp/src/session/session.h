@@ -25,8 +25,8 @@ struct Session {
   SessionId id;
   TenantKey tenant_key = 0;
   KvKey kv;
-  OwnerId owner = kNoOwner;          ///< who keeps its KV; a consumed branch hands over its own
-  OpenOptions options;               ///< as opened, without tokens and messages
+  OwnerId owner = kNoOwner;  ///< who keeps its KV; a consumed branch hands over its own
+  OpenOptions options;       ///< as opened, without tokens and messages
 
   Tokens log;
   std::vector<MessageSpan> messages;
@@ -35,15 +35,15 @@ struct Session {
   std::deque<std::pair<DataVersion, Position>> lengths;
 
   EntryStore entries;
-  AnticipationId resident_entry = 0; ///< whose tokens follow the log in the owner's KV; 0 = none's
-  AnticipationId begun_entry = 0;    ///< whose slices were prefilled behind the log last; 0 = none's
-  SamplingParams expected_sampling;  ///< what entries are drawn with: the last turn's, or the options'
+  AnticipationId resident_entry = 0;  ///< whose tokens follow the log in the owner's KV; 0 = none's
+  AnticipationId begun_entry = 0;     ///< whose slices were prefilled behind the log last; 0 = none's
+  SamplingParams expected_sampling;   ///< what entries are drawn with: the last turn's, or the options'
 
-  std::shared_ptr<Turn> writer;      ///< the durable turn that runs
+  std::shared_ptr<Turn> writer;                ///< the durable turn that runs
   std::vector<std::shared_ptr<Turn>> readers;  ///< ephemeral turns that run
-  std::deque<PendingAppend> queued;  ///< appends that wait for the writer
-  bool committing = false;           ///< a journal write is under way; the log must not change
-  std::string idle_error;            ///< why idle work failed; nothing more until the session changes
+  std::deque<PendingAppend> queued;            ///< appends that wait for the writer
+  bool committing = false;                     ///< a journal write is under way; the log must not change
+  std::string idle_error;                      ///< why idle work failed; nothing more until the session changes
   bool closed = false;
 
   [[nodiscard]] bool active() const noexcept { return writer || !readers.empty(); }

@@ -21,8 +21,7 @@ std::uint64_t first_seed(const ManagerOptions& options) {
 }  // namespace
 
 SessionManager::Impl::Impl(std::shared_ptr<Executor> executor_in, ManagerOptions options_in,
-                           std::shared_ptr<Journal> journal_in,
-                           std::shared_ptr<const Clock> clock_in)
+                           std::shared_ptr<Journal> journal_in, std::shared_ptr<const Clock> clock_in)
     : executor(std::move(executor_in)),
       info(executor->info()),
       options(std::move(options_in)),
@@ -95,27 +94,24 @@ SessionId SessionManager::Impl::mint_id() {
     for (auto& word : words) word = device();
   }
   std::array<char, 33> text{};
-  std::snprintf(text.data(), text.size(), "%08x%08x%08x%08x", words[0], words[1], words[2],
-                words[3]);
+  std::snprintf(text.data(), text.size(), "%08x%08x%08x%08x", words[0], words[1], words[2], words[3]);
   return text.data();
 }
 
 void SessionManager::Impl::check_tokens(TokenSpan tokens, const char* what) const {
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     if (tokens[i] < 0 || tokens[i] >= info.vocab_size) {
-      throw InvalidArgument(std::string(what) + ": token id " + std::to_string(tokens[i]) +
-                            " at index " + std::to_string(i) + " is outside the vocabulary [0, " +
-                            std::to_string(info.vocab_size) + ")");
+      throw InvalidArgument(std::string(what) + ": token id " + std::to_string(tokens[i]) + " at index " +
+                            std::to_string(i) + " is outside the vocabulary [0, " + std::to_string(info.vocab_size) +
+                            ")");
     }
   }
 }
 
-std::shared_ptr<Session> SessionManager::Impl::add_session(Lock& lock, OpenOptions opened,
-                                                           Tokens log,
+std::shared_ptr<Session> SessionManager::Impl::add_session(Lock& lock, OpenOptions opened, Tokens log,
                                                            std::vector<MessageSpan> messages) {
   if (static_cast<Position>(log.size()) >= info.max_context_tokens) {
-    throw ContextOverflow("open: " + std::to_string(log.size()) +
-                          " tokens leave no room in a context of " +
+    throw ContextOverflow("open: " + std::to_string(log.size()) + " tokens leave no room in a context of " +
                           std::to_string(info.max_context_tokens) +
                           "; shorten the history or load the model with more context_tokens");
   }
@@ -125,8 +121,7 @@ std::shared_ptr<Session> SessionManager::Impl::add_session(Lock& lock, OpenOptio
                             " sessions are open, the limit (max_sessions); close one first");
   }
   if (tenant_sessions[tenant] >= options.max_sessions_per_tenant) {
-    throw ResourceExhausted("open: tenant '" + opened.tenant + "' has " +
-                            std::to_string(tenant_sessions[tenant]) +
+    throw ResourceExhausted("open: tenant '" + opened.tenant + "' has " + std::to_string(tenant_sessions[tenant]) +
                             " sessions, the limit (max_sessions_per_tenant); close one first");
   }
   auto session = std::make_shared<Session>();
@@ -143,8 +138,7 @@ std::shared_ptr<Session> SessionManager::Impl::add_session(Lock& lock, OpenOptio
   ++tenant_sessions[tenant];
   ++counters.sessions_open;
   try {
-    commit(lock, *session,
-           {JournalRecord::Kind::open, 0, std::move(log), std::move(messages), nullptr});
+    commit(lock, *session, {JournalRecord::Kind::open, 0, std::move(log), std::move(messages), nullptr});
   } catch (...) {
     sessions.erase(session->id);
     sessions_by_key.erase(session->key);
@@ -159,13 +153,12 @@ SessionId SessionManager::Impl::open(const OpenOptions& asked) {
   check_tokens(asked.tokens, "open");
   asked.sampling.validate(info.vocab_size);
   if (asked.retention_priority < 36 || asked.retention_priority > 100) {
-    throw InvalidArgument("open: retention_priority is " +
-                          std::to_string(asked.retention_priority) +
+    throw InvalidArgument("open: retention_priority is " + std::to_string(asked.retention_priority) +
                           "; a session's log needs 36..100 (35 is what unowned KV has)");
   }
   if (asked.continuation_tokens < 0) {
-    throw InvalidArgument("open: continuation_tokens is " +
-                          std::to_string(asked.continuation_tokens) + "; it must be at least 0");
+    throw InvalidArgument("open: continuation_tokens is " + std::to_string(asked.continuation_tokens) +
+                          "; it must be at least 0");
   }
   check_messages(asked.messages, asked.tokens.size());
   OpenOptions opened = asked;
@@ -191,9 +184,8 @@ SessionId SessionManager::Impl::fork(const SessionId& id, std::optional<Position
   for (const MessageSpan& message : parent->messages) {
     if (message.end <= length) messages.push_back(message);
   }
-  const auto child =
-      add_session(lock, parent->options, Tokens(parent->log.begin(), parent->log.begin() + length),
-                  std::move(messages));
+  const auto child = add_session(lock, parent->options, Tokens(parent->log.begin(), parent->log.begin() + length),
+                                 std::move(messages));
   for (const auto& [old_id, entry] : parent->entries.all()) {
     if (!entry->guess.persistent) continue;
     auto copy = std::make_shared<Entry>();  // declared again; nothing paid, nothing drawn is shared
@@ -305,12 +297,10 @@ SessionState SessionManager::Impl::state(const SessionId& id) {
 // ---- the public face ---------------------------------------------------------------------------
 
 SessionManager::SessionManager(std::shared_ptr<Executor> executor, ManagerOptions options,
-                               std::shared_ptr<Journal> journal,
-                               std::shared_ptr<const Clock> clock) {
+                               std::shared_ptr<Journal> journal, std::shared_ptr<const Clock> clock) {
   if (!executor) throw InvalidArgument("SessionManager: executor is null; pass a loaded executor");
   if (!clock) clock = std::make_shared<SteadyClock>();
-  impl_ = std::make_unique<Impl>(std::move(executor), std::move(options), std::move(journal),
-                                 std::move(clock));
+  impl_ = std::make_unique<Impl>(std::move(executor), std::move(options), std::move(journal), std::move(clock));
   impl_->start();
 }
 
@@ -318,21 +308,17 @@ SessionManager::~SessionManager() { impl_->stop(); }
 
 SessionId SessionManager::open(const OpenOptions& options) { return impl_->open(options); }
 
-AppendResult SessionManager::append(const SessionId& session, TokenSpan tokens,
-                                    std::vector<MessageSpan> messages) {
+AppendResult SessionManager::append(const SessionId& session, TokenSpan tokens, std::vector<MessageSpan> messages) {
   return impl_->append(session, tokens, std::move(messages));
 }
 
-TurnId SessionManager::turn(const SessionId& session, TurnRequest request,
-                            std::shared_ptr<TurnSink> sink) {
+TurnId SessionManager::turn(const SessionId& session, TurnRequest request, std::shared_ptr<TurnSink> sink) {
   return impl_->turn(session, std::move(request), std::move(sink));
 }
 
 void SessionManager::cancel(TurnId turn) { impl_->cancel(turn); }
 
-void SessionManager::stop_at(TurnId turn, std::int32_t answer_tokens) {
-  impl_->stop_at(turn, answer_tokens);
-}
+void SessionManager::stop_at(TurnId turn, std::int32_t answer_tokens) { impl_->stop_at(turn, answer_tokens); }
 
 AnticipationId SessionManager::anticipate(const SessionId& session, Anticipation anticipation) {
   return impl_->anticipate(session, std::move(anticipation));
@@ -365,14 +351,10 @@ Counters SessionManager::counters() const {
   return impl_->counters;
 }
 
-const std::shared_ptr<Executor>& SessionManager::executor() const noexcept {
-  return impl_->executor;
-}
+const std::shared_ptr<Executor>& SessionManager::executor() const noexcept { return impl_->executor; }
 
 bool SessionManager::run_idle() { return impl_->run_idle(); }
 
-bool SessionManager::wait_prepositioned(Duration timeout) {
-  return impl_->wait_prepositioned(timeout);
-}
+bool SessionManager::wait_prepositioned(Duration timeout) { return impl_->wait_prepositioned(timeout); }
 
 }  // namespace poise

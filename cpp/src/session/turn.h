@@ -29,20 +29,20 @@ struct Turn {
   TurnRequest request;
   std::shared_ptr<TurnSink> sink;
   TimePoint asked_at{};
-  Position base = 0;                 ///< length of the log that the request's tokens follow
-  Tokens context;                    ///< log[0, base) + request
+  Position base = 0;  ///< length of the log that the request's tokens follow
+  Tokens context;     ///< log[0, base) + request
   OwnerId owner = kNoOwner;
-  OwnerId released_owner = kNoOwner; ///< given up when the turn ends: the one that a branch replaced
-  EntryStore::Overlap overlap;       ///< the entry whose KV the request may resume from
-  bool log_is_base = true;           ///< false: the turn rebases
+  OwnerId released_owner = kNoOwner;  ///< given up when the turn ends: the one that a branch replaced
+  EntryStore::Overlap overlap;        ///< the entry whose KV the request may resume from
+  bool log_is_base = true;            ///< false: the turn rebases
 
   std::recursive_mutex mutex;
   TurnStart start;
   TurnEnd end;
-  bool started = false;              ///< on_start was sent
+  bool started = false;  ///< on_start was sent
   bool ended = false;
   std::int32_t prepaid_answer_tokens = 0;
-  bool follows_ready = false;        ///< the executor request continues an answer that began from an entry
+  bool follows_ready = false;  ///< the executor request continues an answer that began from an entry
   std::optional<RequestId> request_id;
 };
 

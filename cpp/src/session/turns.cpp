@@ -14,9 +14,7 @@ class SessionManager::Impl::TurnRequestSink final : public Sink {
       : line_(std::move(line)), turn_(std::move(turn)) {}
 
   void on_start(RequestId, std::int32_t reused_tokens) override {
-    with_manager([&](Impl& manager) {
-      manager.start_from_executor(*turn_, reused_tokens);
-    });
+    with_manager([&](Impl& manager) { manager.start_from_executor(*turn_, reused_tokens); });
   }
 
   void on_token(RequestId, const GeneratedToken& token) override {
@@ -43,12 +41,9 @@ class SessionManager::Impl::TurnRequestSink final : public Sink {
       }
       {
         const std::lock_guard lock(manager.mutex);
-        manager.scheduler.on_request_work(done.prefilled_tokens, done.prefill,
-                                          done.generated_tokens, done.decode);
-        manager.counters.request_prefilled_tokens +=
-            static_cast<std::uint64_t>(done.prefilled_tokens);
-        manager.counters.request_decoded_tokens +=
-            static_cast<std::uint64_t>(done.generated_tokens);
+        manager.scheduler.on_request_work(done.prefilled_tokens, done.prefill, done.generated_tokens, done.decode);
+        manager.counters.request_prefilled_tokens += static_cast<std::uint64_t>(done.prefilled_tokens);
+        manager.counters.request_decoded_tokens += static_cast<std::uint64_t>(done.generated_tokens);
       }
       manager.finish(turn_, done.reason, done.error);
     });
@@ -77,8 +72,7 @@ void SessionManager::Impl::validate_turn(const TurnRequest& request) const {
                           "; a turn asks for at least 1 (use append for data that asks nothing)");
   }
   if (request.top_logprobs < 0 || request.top_logprobs > 20) {
-    throw InvalidArgument("turn: top_logprobs is " + std::to_string(request.top_logprobs) +
-                          "; it must be in 0..20");
+    throw InvalidArgument("turn: top_logprobs is " + std::to_string(request.top_logprobs) + "; it must be in 0..20");
   }
   if (request.gate) validate(*request.gate, info.vocab_size);
 }
@@ -88,8 +82,8 @@ void SessionManager::Impl::place_turn(Session& session, const std::shared_ptr<Tu
   const TurnRequest& request = turn->request;
   turn->base = request.rebase_to.value_or(session.length());
   if (turn->base < 0 || turn->base > session.length()) {
-    throw InvalidArgument("turn: rebase_to is " + std::to_string(turn->base) +
-                          ", outside the log [0, " + std::to_string(session.length()) + "]");
+    throw InvalidArgument("turn: rebase_to is " + std::to_string(turn->base) + ", outside the log [0, " +
+                          std::to_string(session.length()) + "]");
   }
   turn->log_is_base = turn->base == session.length();
   const std::size_t context = static_cast<std::size_t>(turn->base) + request.tokens.size();
@@ -101,8 +95,7 @@ void SessionManager::Impl::place_turn(Session& session, const std::shared_ptr<Tu
     throw ContextOverflow("turn: log " + std::to_string(turn->base) + " + request " +
                           std::to_string(request.tokens.size()) + " + max_new_tokens " +
                           std::to_string(request.max_new_tokens) + " = " + std::to_string(needed) +
-                          " tokens exceed the context of " +
-                          std::to_string(info.max_context_tokens) +
+                          " tokens exceed the context of " + std::to_string(info.max_context_tokens) +
                           "; shorten the request or lower max_new_tokens");
   }
   if (request.durable && session.writer) {
@@ -122,8 +115,7 @@ void SessionManager::Impl::place_turn(Session& session, const std::shared_ptr<Tu
   turn->end.data_version = session.version;
 }
 
-void SessionManager::Impl::describe_entry(const Session& session, const Entry& entry,
-                                          Turn& turn) const {
+void SessionManager::Impl::describe_entry(const Session& session, const Entry& entry, Turn& turn) const {
   turn.start.source = entry.guess.source;
   turn.start.kind = entry.guess.kind;
   turn.start.label = entry.guess.label;
@@ -144,11 +136,10 @@ std::optional<ReadyPlan> SessionManager::Impl::plan_ready(Session& session, Turn
   }
   if (adopts) entry->seed_used = true;  // an entry's randomness is consumed at most once
   ReadyPlan plan{entry->ready, entry->continuation, false};
-  turn.start.continuation_tokens =
-      std::max(1, static_cast<std::int32_t>(entry->continuation.size()));
+  turn.start.continuation_tokens = std::max(1, static_cast<std::int32_t>(entry->continuation.size()));
   plan.continuation_proven = sampling.same_distribution(entry->sampling) &&
-                             (sampling.greedy() || sampling.seed == entry->sampling.seed) &&
-                             !turn.request.constraint && turn.request.top_logprobs == 0;
+                             (sampling.greedy() || sampling.seed == entry->sampling.seed) && !turn.request.constraint &&
+                             turn.request.top_logprobs == 0;
   describe_entry(session, *entry, turn);
   turn.start.path = Path::ready;
   turn.start.gap = entry->ready->statistics().gap;
@@ -183,8 +174,7 @@ std::optional<GateVerdict> SessionManager::Impl::plan_gate(Session& session, Tur
   return verdict;
 }
 
-TurnId SessionManager::Impl::turn(const SessionId& id, TurnRequest request,
-                                  std::shared_ptr<TurnSink> sink) {
+TurnId SessionManager::Impl::turn(const SessionId& id, TurnRequest request, std::shared_ptr<TurnSink> sink) {
   if (!sink) throw InvalidArgument("turn: the sink is null; pass one that receives the answer");
   const TimePoint asked_at = clock->now();
   validate_turn(request);
@@ -277,8 +267,8 @@ void SessionManager::Impl::answer_from_entry(const std::shared_ptr<Turn>& turn, 
     token.token = result.token;
     token.logprob = result.logprob;
     if (request.top_logprobs > 0) {
-      token.top_logprobs = poise::top_logprobs(row.logits(), scan_request,
-                                               static_cast<std::size_t>(request.top_logprobs));
+      token.top_logprobs =
+          poise::top_logprobs(row.logits(), scan_request, static_cast<std::size_t>(request.top_logprobs));
     }
     return token;
   };
@@ -287,8 +277,7 @@ void SessionManager::Impl::answer_from_entry(const std::shared_ptr<Turn>& turn, 
     bool going = true;
     std::size_t index = 0;
     while (going) {
-      const ContinuationToken* known =
-          index < plan.continuation.size() ? &plan.continuation[index] : nullptr;
+      const ContinuationToken* known = index < plan.continuation.size() ? &plan.continuation[index] : nullptr;
       TurnToken token;
       if (index == 0) {
         token = draw(*plan.row);
@@ -326,8 +315,7 @@ void SessionManager::Impl::answer_from_entry(const std::shared_ptr<Turn>& turn, 
   request_tokens(turn);
 }
 
-void SessionManager::Impl::answer_from_gate(const std::shared_ptr<Turn>& turn,
-                                            const GateVerdict& verdict) {
+void SessionManager::Impl::answer_from_gate(const std::shared_ptr<Turn>& turn, const GateVerdict& verdict) {
   const std::lock_guard hold(turn->mutex);
   {
     const std::lock_guard lock(mutex);
@@ -369,8 +357,7 @@ void SessionManager::Impl::request_tokens(const std::shared_ptr<Turn>& turn) {
     }
   }
   try {
-    turn->request_id =
-        executor->enqueue(std::move(request), std::make_shared<TurnRequestSink>(lifeline, turn));
+    turn->request_id = executor->enqueue(std::move(request), std::make_shared<TurnRequestSink>(lifeline, turn));
   } catch (const std::exception& error) {
     finish(turn, FinishReason::error, error.what());
   }
@@ -444,26 +431,23 @@ void SessionManager::Impl::stop_at(TurnId id, std::int32_t answer_tokens) {
   if (turn->ended) return;
   const auto emitted = static_cast<std::int32_t>(turn->end.answer.size());
   if (answer_tokens < 1 || answer_tokens > emitted) {
-    throw InvalidArgument("stop_at: " + std::to_string(answer_tokens) +
-                          " tokens; the turn has emitted " + std::to_string(emitted) +
-                          ", so 1.." + std::to_string(emitted) + " can be kept");
+    throw InvalidArgument("stop_at: " + std::to_string(answer_tokens) + " tokens; the turn has emitted " +
+                          std::to_string(emitted) + ", so 1.." + std::to_string(emitted) + " can be kept");
   }
   if (turn->request_id) executor->cancel(*turn->request_id);
   turn->end.answer.resize(static_cast<std::size_t>(answer_tokens));
   finish(turn, FinishReason::stop);
 }
 
-void SessionManager::Impl::finish(const std::shared_ptr<Turn>& turn, FinishReason reason,
-                                  std::string error) {
+void SessionManager::Impl::finish(const std::shared_ptr<Turn>& turn, FinishReason reason, std::string error) {
   if (turn->ended) return;
   turn->ended = true;
   TurnEnd& end = turn->end;
   end.reason = reason;
   end.error = std::move(error);
-  const bool complete = reason == FinishReason::stop || reason == FinishReason::length ||
-                        reason == FinishReason::constraint;
-  const bool partial =
-      reason == FinishReason::cancelled && turn->request.keep_partial && !end.answer.empty();
+  const bool complete =
+      reason == FinishReason::stop || reason == FinishReason::length || reason == FinishReason::constraint;
+  const bool partial = reason == FinishReason::cancelled && turn->request.keep_partial && !end.answer.empty();
   if (turn->start.path == Path::ready || turn->start.path == Path::gate) {
     if (!turn->follows_ready) end.reused_tokens = end.context_tokens;
   }
@@ -486,8 +470,7 @@ void SessionManager::Impl::finish(const std::shared_ptr<Turn>& turn, FinishReaso
       change.messages = turn->request.messages;
       const auto asked = static_cast<Position>(turn->request.tokens.size());
       if (!turn->request.answer_role.empty()) {
-        change.messages.push_back({turn->request.answer_role, {}, asked,
-                                   static_cast<Position>(change.tokens.size())});
+        change.messages.push_back({turn->request.answer_role, {}, asked, static_cast<Position>(change.tokens.size())});
       }
       for (MessageSpan& message : change.messages) {
         message.begin += turn->base;
