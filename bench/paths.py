@@ -12,16 +12,16 @@ off and the server take turns, one repetition each; ratios are medians of on/off
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import tempfile
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from support import peers, report
-from support.driver import Conversation, find_driver, run
+from support.driver import ROOT, Conversation, find_driver, run
 from support.stats import Estimate, finite, median, paired_ratio, summary
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Row = dict[str, Any]
 MODES = ("on", "off", "server")
@@ -71,13 +71,19 @@ def measure_ready(driver: Path, plan: Plan) -> list[Row]:
     return rows
 
 
-def measure_rollback(driver: Path, plan: Plan, model: Path, threads: int) -> list[Row]:
+def measure_rollback(driver: Path, plan: Plan, threads: int) -> list[Row]:
+    """On a model of random weights: the books do not know how large a model is, and a full sequence is quick."""
     rows = []
-    for capacity in plan.capacities:
-        for row in run(driver, "rollback", model=model, context=capacity, threads=threads, turns=plan.rollbacks):
-            for name in ("acquire_us", "acquire_and_end_us"):
-                row[name] = summary(row[name])
-            rows.append(row)
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "tiny.gguf"
+        maker = ROOT / "tests" / "support" / "tiny_gguf.py"
+        subprocess.run([sys.executable, str(maker), "llama", str(model)], check=True)
+        for capacity in plan.capacities:
+            shape = {"context": capacity, "threads": threads, "turns": plan.rollbacks}
+            for row in run(driver, "rollback", model=model, **shape):
+                for name in ("acquire_us", "acquire_and_end_us"):
+                    row[name] = summary(row[name])
+                rows.append(row)
     return rows
 
 
@@ -236,14 +242,18 @@ def tables(ready: list[Row], rollback: list[Row], cells: list[Row]) -> list[str]
 
 
 def main() -> None:
-    options = report.parser(__doc__).parse_args()
+    parser = report.parser(__doc__)
+    parser.add_argument("--repetitions", type=int, help=f"of each case (default: {FULL.repetitions})")
+    options = parser.parse_args()
     plan = QUICK if options.quick else FULL
+    if options.repetitions:
+        plan = plan._replace(repetitions=options.repetitions)
     driver = find_driver()
     model = report.check_model(options.model)
     head = report.describe(model)
     program = peers.find_peer("llama-server")
     ready = measure_ready(driver, plan)
-    rollback = measure_rollback(driver, plan, model, options.threads)
+    rollback = measure_rollback(driver, plan, options.threads)
     room = max(plan.contexts) + max(plan.entries) + 512
     if program:
         with peers.Server(program, model, room, options.threads) as server:
