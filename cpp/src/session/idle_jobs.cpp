@@ -116,14 +116,15 @@ IdleCandidate SessionManager::Impl::remaining_work(const Session& session, const
   if (entry.completing) {
     work.prefill_tokens = std::max(1, log_missing + tokens);
     const auto written = tokens - static_cast<std::int32_t>(entry.guess.tokens.size());
-    work.decode_tokens = std::clamp(entry.guess.completion_tokens - written, 1, std::max(1, room - 1));
+    work.completion_tokens = std::clamp(entry.guess.completion_tokens - written, 1, std::max(1, room - 1));
   } else if (!entry.decides) {
     if (!entry.worked) work.prefill_tokens = std::max(1, log_missing + tokens);
   } else if (!entry.ready) {
     work.prefill_tokens = std::max(1, log_missing + tokens);
     work.decode_tokens = ahead;
   } else if (!entry.continuation_done) {
-    work.decode_tokens = std::max(0, ahead - static_cast<std::int32_t>(entry.continuation.size()));
+    work.decoded_tokens = static_cast<std::int32_t>(entry.continuation.size());
+    work.decode_tokens = std::max(0, ahead - work.decoded_tokens);
   }
   return work;
 }
@@ -157,7 +158,7 @@ void SessionManager::Impl::refresh_offers(Session& session) {
   bool anything = false;
   for (const auto& [id, entry] : session.entries.all()) {
     const IdleCandidate work = remaining_work(session, *entry, missing(*entry));
-    if (work.prefill_tokens == 0 && work.decode_tokens == 0) {
+    if (work.prefill_tokens == 0 && work.completion_tokens == 0 && work.decode_tokens == 0) {
       scheduler.withdraw(session.key, id);
       continue;
     }
@@ -265,7 +266,7 @@ void SessionManager::Impl::plan_entry_job(IdleJob& planned, Request& request) {
   const IdleCandidate work = remaining_work(session, entry, 0);
   if (entry.completing) {
     planned.stage = IdleJob::Stage::complete;
-    request.max_new_tokens = work.decode_tokens;
+    request.max_new_tokens = work.completion_tokens;
     request.stop_tokens = entry.guess.completion_stops;
     request.sampling.temperature = 0.0F;
   } else if (!entry.decides) {
@@ -456,7 +457,7 @@ void SessionManager::Impl::idle_loop() {
     {
       Lock lock(mutex);
       // Affordable work that could not start waits for the executor, which wakes us.
-      const auto due = scheduler.next() ? std::nullopt : scheduler.retry_at();
+      const auto due = affordable() ? std::nullopt : scheduler.retry_at();
       const auto ready = [this] { return woken || stopping; };
       if (due) {
         const auto wait =
@@ -472,8 +473,13 @@ void SessionManager::Impl::idle_loop() {
   }
 }
 
-bool SessionManager::Impl::work_is_left() {
-  return job != nullptr || !turns.empty() || !releases.empty() || scheduler.next().has_value();
+bool SessionManager::Impl::affordable() const {
+  const auto due = scheduler.retry_at();
+  return due && *due <= clock->now();
+}
+
+bool SessionManager::Impl::work_is_left() const {
+  return job != nullptr || !turns.empty() || !releases.empty() || affordable();
 }
 
 bool SessionManager::Impl::wait_prepositioned(Duration timeout) {

@@ -159,7 +159,8 @@ class SessionManager::Impl {
   void on_job_token(IdleJob& done, const GeneratedToken& token);
   void finish_job(const std::shared_ptr<IdleJob>& done, const Completion& completion);
   void finish_stage(IdleJob& done);
-  bool work_is_left();
+  bool affordable() const;
+  bool work_is_left() const;
   void wake_idle();
   void idle_loop();
 
