@@ -114,9 +114,7 @@ def table(report: Json) -> str:
     for title, part in (("known wording", "decisions"), ("new wording", "decisions, new wording")):
         for name, value in report[part].items():
             if isinstance(value, dict) and "asked" in value:
-                lines.append(
-                    f"| {name} ({title}) | {value['right']} / {value['asked']} | {value['share']:.1%} |"
-                )
+                lines.append(f"| {name} ({title}) | {value['right']} / {value['asked']} | {value['share']:.1%} |")
     for level, value in report["trends"].items():
         model, fit = value["model"], value["least squares"]
         lines.append(

@@ -95,11 +95,9 @@ CODE_AGAIN = [
     "Let me see... {code} it is.",
 ]
 BROKEN = [
-    HELLO
-    + "my {device} [is broken|stopped working|does not turn on|makes a strange noise], serial {serial}.",
+    HELLO + "my {device} [is broken|stopped working|does not turn on|makes a strange noise], serial {serial}.",
     HELLO + "the {device} with serial [number |]{serial} [died|is broken|fails|won't start].",
-    HELLO
-    + "[is my {device} still under warranty|do I have warranty on my {device}]? [Serial|Number] {serial}.",
+    HELLO + "[is my {device} still under warranty|do I have warranty on my {device}]? [Serial|Number] {serial}.",
     HELLO + "I need a repair for my {device}, {serial}.",
     HELLO + "smoke came out of the {device}, the plate on its back says {serial}.",
 ]

@@ -84,9 +84,7 @@ def make_stream(
             drift, left = -drift, rng.randint(WINDOW, 4 * WINDOW)
         true.append(true[-1] + drift)
 
-    data = [
-        " ".join(f"{value:.1f}" for value in seen[i : i + per_message]) for i in range(0, values, per_message)
-    ]
+    data = [" ".join(f"{value:.1f}" for value in seen[i : i + per_message]) for i in range(0, values, per_message)]
     count = questions if questions is not None else (1 if rng.random() < 0.6 else 6)
     last = len(data)
     gap = max(WINDOW // per_message, 1)

@@ -31,12 +31,8 @@ _VERIFY = ("verify_customer", "escalate")
 _REFUND = ("issue_refund", "escalate")
 
 FLOWS: dict[str, Flow] = {
-    "late_order": Flow(
-        late_order, ("find_order", "check_stock", "reship_order", *_VERIFY, *_REFUND), weight=1.6
-    ),
-    "exchange": Flow(
-        exchange, ("find_order", "check_stock", "create_return_label", "reship_order", *_REFUND)
-    ),
+    "late_order": Flow(late_order, ("find_order", "check_stock", "reship_order", *_VERIFY, *_REFUND), weight=1.6),
+    "exchange": Flow(exchange, ("find_order", "check_stock", "create_return_label", "reship_order", *_REFUND)),
     "two_orders": Flow(two_orders, ("find_order",), weight=0.6),
     "moved": Flow(moved, ("update_address", "find_order"), weight=0.8),
     "locked_out": Flow(locked_out, ("reset_password", *_VERIFY)),

@@ -24,9 +24,7 @@ def verified(s: Script) -> bool:
     """Make sure once a session who the customer is; two wrong codes end at the security team."""
     if s.verified_email is not None:
         return True
-    s.say(
-        "To protect your account, please give me your email address and the 6-digit code that we just sent."
-    )
+    s.say("To protect your account, please give me your email address and the 6-digit code that we just sent.")
     email = s.world.know("email", s.pools.email())
     for attempt in range(2):
         code = s.pools.code()

@@ -92,10 +92,7 @@ def exchange(s: Script) -> None:
     if s.call("check_stock", sku=sku)["in_stock"]:
         label = s.call("create_return_label", reference=order_id)["label"]
         tracking = s.call("reship_order", order_id=order_id, sku=sku)["tracking"]
-        s.say(
-            f"The {colour} one is on its way with tracking number {tracking}. "
-            f"Send the old one with label {label}."
-        )
+        s.say(f"The {colour} one is on its way with tracking number {tracking}. Send the old one with label {label}.")
         return
     s.say(f"I am sorry, {sku} is not in stock. Would you like a refund instead?")
     if s.chance(0.6):

@@ -43,9 +43,7 @@ def broken_device(s: Script) -> None:
     if answer["warranty"] == "void":
         escalate(s, "repairs")
     elif answer["warranty"] == "active":
-        s.say(
-            f"{serial} is under warranty. Would you like a visit, and on which day, or will you send it in?"
-        )
+        s.say(f"{serial} is under warranty. Would you like a visit, and on which day, or will you send it in?")
         if s.chance(0.6):
             day = s.pools.day(today, 1, 30)
             s.user(phrases.VISIT, day=day)
@@ -55,9 +53,7 @@ def broken_device(s: Script) -> None:
             label = s.call("create_return_label", reference=serial)["label"]
             s.say(f"Please send it with label {label}.")
     else:
-        s.say(
-            f"The warranty has ended. A paid visit costs {s.policy.repair_fee} EUR. On which day may we come?"
-        )
+        s.say(f"The warranty has ended. A paid visit costs {s.policy.repair_fee} EUR. On which day may we come?")
         if s.chance(0.6):
             day = s.pools.day(today, 1, 30)
             s.user(phrases.PAID_YES, day=day)
