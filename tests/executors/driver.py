@@ -114,20 +114,20 @@ class Driver:
 
     def in_callback(self, act: Callable[[], None]) -> None:
         """Calls `act` where no step can run meanwhile: on the executor's thread, inside a sink."""
-        raised: list[BaseException] = []
+        done: list[BaseException | None] = []
 
         def react(event: tuple[Any, ...]) -> None:
             if event[1] == "finish":
                 try:
                     act()
+                    done.append(None)
                 except BaseException as error:  # noqa: BLE001 - handed to the test below
-                    raised.append(error)
+                    done.append(error)
 
-        sink = Recorder(react=react)
-        self.executor.enqueue(self.request([1]), sink)
-        self.wait_for(lambda: bool(sink.log) and sink.log[-1][1] == "finish")
-        if raised:
-            raise raised[0]
+        self.executor.enqueue(self.request([1]), Recorder(react=react))
+        self.wait_for(lambda: bool(done))
+        if done[0] is not None:
+            raise done[0]
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + WAIT_S

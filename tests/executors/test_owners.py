@@ -82,7 +82,7 @@ def test_release_frees_the_sequence(driver: Driver) -> None:
     assert driver.stats.sequences_used == 1
     driver.executor.release(1)
     assert driver.executor.resident_prefix(context, KEY, 1) == 0
-    assert (driver.stats.sequences_used, driver.stats.resident_tokens) == (0, 0)
+    driver.wait_for(lambda: (driver.stats.sequences_used, driver.stats.resident_tokens) == (0, 0))
     assert driver.ask(context, 1, owner=1).completion.prefilled_tokens == 40
 
 
@@ -92,7 +92,7 @@ def test_release_keeps_what_it_is_told_to(rolls_back: Driver, noise: float) -> N
     driver.ask(context, owner=1)
     driver.executor.release(1, 25)
     assert driver.executor.resident_prefix(context, KEY, 1) == 25
-    assert driver.stats.resident_tokens == 25
+    driver.wait_for(lambda: driver.stats.resident_tokens == 25)
     answer = driver.ask(context, 5, owner=1, logits=ROWS)
     assert answer.completion.prefilled_tokens == 40 - driver.reusable(25, 40)
     assert_same_answer(driver.ask(context, 5, key=_core.KvKey(tenant_salt=5), logits=ROWS), answer, noise)
@@ -112,7 +112,7 @@ def test_release_forgets_the_parked_copy(make_driver: MakeDriver) -> None:
     driver.ask(context, owner=1)
     driver.ask(driver.prompt(40, seed=13), owner=2)
     driver.executor.release(1)
-    assert (driver.stats.parked_tokens, driver.stats.parked_bytes) == (0, 0)
+    driver.wait_for(lambda: (driver.stats.parked_tokens, driver.stats.parked_bytes) == (0, 0))
     assert driver.ask(context, owner=1).completion.prefilled_tokens == 40
 
 

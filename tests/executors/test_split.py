@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.executors.driver import GREEDY, Answer, Driver
-from tests.executors.equality import ROWS, assert_same_answer, assert_same_rows
+from tests.executors.equality import ROWS, SLACK, assert_same_answer, assert_same_rows
 from tests.executors.reference import choose_all
 
 from poise import _core
@@ -125,7 +125,7 @@ def test_split_equals_unsplit(driver: Driver, noise: float, option: str, first: 
             break
         assert len(have.top_logprobs) == options.get("top_logprobs", 0)
         for a, b in zip(want.top_logprobs, have.top_logprobs, strict=True):
-            assert abs(a.logprob - b.logprob) <= 4 * noise + 1e-5
+            assert abs(a.logprob - b.logprob) <= 2 * SLACK * noise + 1e-5
 
 
 @pytest.mark.parametrize("first", [3, 7])
