@@ -138,6 +138,7 @@ class LlamaExecutor::Impl {
   std::uint64_t pass_number_ = 0;
   bool prefilled_last_ = false;
   bool became_idle_ = false;
+  std::mutex join_mutex_;  ///< shutdown may be called twice at once
   std::thread thread_;
 };
 

@@ -102,7 +102,7 @@ ExecutorStats LlamaExecutor::Impl::stats() const {
       ++(arrival->job->idle() ? stats.waiting_idle : stats.waiting_requests);
     }
   }
-  kv_->fill(stats);
+  kv_->fill(stats, pending_releases_);
   return stats;
 }
 
@@ -150,6 +150,7 @@ void LlamaExecutor::Impl::shutdown() {
     }
   }
   work_.notify_one();
+  const std::lock_guard joining(join_mutex_);
   if (thread_.joinable()) {
     thread_.join();
   }

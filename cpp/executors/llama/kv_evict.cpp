@@ -1,6 +1,7 @@
 // Which sequence a newcomer gets, and what becomes of the one that had it.
 #include <chrono>
 #include <cstdlib>
+#include <tuple>
 
 #include "executors/llama/kv_store.h"
 
@@ -44,22 +45,23 @@ std::optional<SeqId> KvStore::vacant_near_recent() const {
   return best;
 }
 
-// Lowest priority of what would be lost, then least recently used; never one in use.
+// Lowest priority of what would be lost, then of the whole sequence, then least recently used; never one in use.
 std::optional<SeqId> KvStore::victim(TimePoint now, std::optional<SeqId> spare) const {
   std::optional<SeqId> best;
-  std::int32_t best_priority = 0;
+  std::tuple<std::int32_t, std::int32_t, TimePoint> best_worth;
   for (std::size_t i = 0; i < sequences_.size(); ++i) {
     const auto seq = static_cast<SeqId>(i);
     if (sequences_[i].user != 0 || seq == spare) {
       continue;
     }
-    // what another sequence also holds is not lost
-    const Position from = index_.unshared_from(static_cast<HolderId>(i));
-    const std::int32_t priority = sequences_[i].retention.priority(from, size(seq), now);
-    if (!best || priority < best_priority ||
-        (priority == best_priority && sequences_[i].last_use < at(*best).last_use)) {
+    // what another sequence also holds is not lost; its own saved copy does not count, it would have to come back first
+    const Position from = has_copy(seq) ? 0 : index_.unshared_from(static_cast<HolderId>(i));
+    const RetentionRanges& retention = sequences_[i].retention;
+    const std::tuple worth(retention.priority(from, size(seq), now), retention.priority(0, size(seq), now),
+                           sequences_[i].last_use);
+    if (!best || worth < best_worth) {
       best = seq;
-      best_priority = priority;
+      best_worth = worth;
     }
   }
   return best;

@@ -187,16 +187,26 @@ Position KvStore::resident_prefix(TokenSpan context, const KvKey& key, OwnerId o
   return best;
 }
 
-void KvStore::fill(ExecutorStats& stats) const {
+void KvStore::fill(ExecutorStats& stats, const std::map<OwnerId, Position>& releases) const {
   const std::lock_guard lock(books_);
+  const auto kept = [&releases](OwnerId owner, const Tokens& tokens) {
+    const auto release = releases.find(owner);
+    const auto all = static_cast<std::int64_t>(tokens.size());
+    return release == releases.end() ? all : std::min<std::int64_t>(all, release->second);
+  };
   stats.sequences_used = 0;
-  stats.resident_tokens = 0;
+  stats.resident_tokens = stats.parked_tokens = 0;
+  stats.parked_bytes = 0;
   for (const Sequence& sequence : sequences_) {
-    stats.sequences_used += sequence.vacant() ? 0 : 1;
-    stats.resident_tokens += static_cast<std::int64_t>(sequence.tokens.size());
+    const std::int64_t tokens = kept(sequence.owner, sequence.tokens);
+    stats.sequences_used += sequence.vacant() || (tokens == 0 && sequence.user == 0) ? 0 : 1;
+    stats.resident_tokens += tokens;
   }
-  stats.parked_tokens = parking_.tokens();
-  stats.parked_bytes = parking_.bytes();
+  for (const auto& [owner, parked] : parking_.all()) {
+    const std::int64_t tokens = kept(owner, parked.tokens);
+    stats.parked_tokens += tokens;
+    stats.parked_bytes += tokens > 0 ? parked.state.size() : 0;
+  }
   stats.copies = counters_.copies;
   stats.parks = counters_.parks;
   stats.restores = counters_.restores;

@@ -1,6 +1,7 @@
 // Who has which KV: sequences, their owners, the prefix index over them, parked copies, and what goes first.
 #pragma once
 
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -72,8 +73,8 @@ class KvStore {
 
   /// Any thread. See Executor::resident_prefix.
   [[nodiscard]] Position resident_prefix(TokenSpan context, const KvKey& key, OwnerId owner) const;
-  /// Any thread. Fills what is there now and the counters of the KV.
-  void fill(ExecutorStats& stats) const;
+  /// Any thread. Fills what is there now, as if `releases` (owner -> tokens kept) were carried out, and the counters.
+  void fill(ExecutorStats& stats, const std::map<OwnerId, Position>& releases) const;
 
   /// Throws ExecutorError naming the first mismatch between index, sequences, parked copies and llama.cpp's memory.
   void check_integrity() const;

@@ -90,12 +90,4 @@ void Parking::erase(HolderId holder) {
   }
 }
 
-std::int64_t Parking::tokens() const noexcept {
-  std::int64_t total = 0;
-  for (const auto& [owner, parked] : parked_) {
-    total += static_cast<std::int64_t>(parked.tokens.size());
-  }
-  return total;
-}
-
 }  // namespace poise::llama

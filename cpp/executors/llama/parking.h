@@ -45,7 +45,6 @@ class Parking {
   void erase(HolderId holder);
 
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
-  [[nodiscard]] std::int64_t tokens() const noexcept;
   [[nodiscard]] const std::map<OwnerId, Parked>& all() const noexcept { return parked_; }
 
  private:
