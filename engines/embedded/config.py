@@ -14,7 +14,7 @@ class Shape:
     heads: int
     kv_heads: int
     hidden: int
-    vocabulary: int = 4096
+    vocabulary: int = 2048
     head_dim: int = 64
     context: int = 8192
     rope_base: float = 100_000.0
@@ -26,7 +26,7 @@ class Run:
     """How long and how fast to train. A row is one packed sequence of `Shape.context` tokens."""
 
     steps: int
-    rows_per_step: int = 8
+    rows_per_step: int = 4
     peak_rate: float = 2e-3
     warmup_steps: int = 150
     weight_decay: float = 0.05
@@ -40,7 +40,7 @@ SHAPES = {
     "tiny": Shape(width=64, layers=2, heads=1, kv_heads=1, hidden=128),
 }
 RUNS = {
-    "desk": Run(steps=8000),
-    "desk-small": Run(steps=1200, peak_rate=4e-3),
+    "desk": Run(steps=15_000, peak_rate=1.5e-3, warmup_steps=300),
+    "desk-small": Run(steps=2000, peak_rate=4e-3),
     "tiny": Run(steps=3, rows_per_step=1),
 }

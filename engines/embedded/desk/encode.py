@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 # Loss weight by who wrote a token. Tool results count because Poise lets the model guess them;
 # user text counts a little, and values of a stream teach the model what a trend is.
-WEIGHTS = {"assistant": 1.0, "tool": 0.1, "user": 0.03, "system": 0.0}
+WEIGHTS = {"assistant": 1.0, "tool": 0.3, "user": 0.05, "system": 0.0}
 # A stream has one answer token in a thousand: it would drown otherwise.
 TREND_WEIGHT = 5.0
-FRAMING_WEIGHT = 0.03
+FRAMING_WEIGHT = 0.05
 # The first tokens of an assistant message are where it decides.
 DECISION_TOKENS = 10
 DECISION_WEIGHT = 2.0

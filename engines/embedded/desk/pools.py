@@ -271,6 +271,13 @@ _COLOURS = ("blue", "red", "green", "black", "white", "grey", "orange", "yellow"
 _DEVICES = ("router", "vacuum", "printer", "speaker", "tablet", "toaster", "dishwasher", "projector")
 _METRICS = ("latency", "queue", "price", "load", "temperature", "traffic", "backlog", "pressure")
 
+# Words that fill slots, lower case: the tokenizer gives them no token of their own with a prefix.
+VARYING = {
+    word.lower()
+    for words in (_FIRST, _LAST, _STREETS, _CITIES, _COLOURS, " ".join(_ITEMS).split(), _ITEMS.values())
+    for word in words
+}
+
 
 def split_of(text: str) -> Split:
     """The split that owns `text`."""

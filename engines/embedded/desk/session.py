@@ -68,7 +68,7 @@ def make_session(
 
     script = Script(rng, pools, World(pools, today), policy, novel)
     if episodes is None:
-        episodes = rng.randint(1, 6) if rng.random() < 0.8 else rng.randint(6, 32)
+        episodes = rng.randint(1, 6) if rng.random() < 0.85 else rng.randint(6, 32)
     played = rng.choices(offered, [FLOWS[flow].weight for flow in offered], k=episodes)
     for flow in played:
         FLOWS[flow].play(script)
