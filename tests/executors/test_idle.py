@@ -36,7 +36,7 @@ def interrupt(
             driver.executor.enqueue(request, Recorder(log, "request", on_request))
 
     driver.executor.enqueue(idle, Recorder(log, "idle", on_idle_work))
-    driver.wait_for(lambda: sum(event[1] == "finish" for event in log) == 2)
+    driver.wait_for(lambda: sum(event[1] == "finish" for event in log) == 2 and "at end" in steps)
     return log, steps
 
 
