@@ -331,9 +331,7 @@ class Pools:
         """Like ``SN48KX2093``."""
         letters = "BCDFGHJKLMNPQRSTVWXZ"
         return self._own(
-            lambda: (
-                f"SN{self._digits(2)}{self.rng.choice(letters)}{self.rng.choice(letters)}{self._digits(4)}"
-            )
+            lambda: f"SN{self._digits(2)}{self.rng.choice(letters)}{self.rng.choice(letters)}{self._digits(4)}"
         )
 
     def account(self) -> str:
@@ -359,9 +357,7 @@ class Pools:
     def address(self) -> str:
         """Street, number and city."""
         return self._own(
-            lambda: (
-                f"{self.rng.randint(1, 199)} {self.rng.choice(_STREETS)} Street, {self.rng.choice(_CITIES)}"
-            )
+            lambda: f"{self.rng.randint(1, 199)} {self.rng.choice(_STREETS)} Street, {self.rng.choice(_CITIES)}"
         )
 
     def item(self) -> tuple[str, str, str]:

@@ -39,9 +39,7 @@ def system_text(policy: Policy) -> str:
     )
 
 
-def make_session(
-    seed: int, index: int, split: Split, novel: bool = False, episodes: int | None = None
-) -> Session:
+def make_session(seed: int, index: int, split: Split, novel: bool = False, episodes: int | None = None) -> Session:
     """Session number `index` of a seed: the same arguments give the same session.
 
     `episodes` is how many workflows follow each other; None draws 1 to 32, mostly few.
