@@ -47,7 +47,7 @@ FULL = Plan(
     ready_contexts=[256, 2048, 8192, 32768],
     ready_turns=1000,
     capacities=[8192, 32768],
-    rollbacks=50,
+    rollbacks=20,
     contexts=[256, 1024, 4096, 8192],
     entries=[1, 8, 64, 256],
     repetitions=15,
@@ -244,10 +244,11 @@ def tables(ready: list[Row], rollback: list[Row], cells: list[Row]) -> list[str]
 def main() -> None:
     parser = report.parser(__doc__)
     parser.add_argument("--repetitions", type=int, help=f"of each case (default: {FULL.repetitions})")
+    parser.add_argument("--contexts", type=int, nargs="+", help="of the turns, in tokens")
+    parser.add_argument("--capacities", type=int, nargs="*", help="of the sequence that is rolled back, in tokens")
     options = parser.parse_args()
-    plan = QUICK if options.quick else FULL
-    if options.repetitions:
-        plan = plan._replace(repetitions=options.repetitions)
+    chosen = {name: value for name in ("repetitions", "contexts", "capacities") if (value := getattr(options, name))}
+    plan = (QUICK if options.quick else FULL)._replace(**chosen)
     driver = find_driver()
     model = report.check_model(options.model)
     head = report.describe(model)

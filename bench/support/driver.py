@@ -105,6 +105,6 @@ class Conversation:
         assert self._process.stderr is not None
         line = self._process.stdout.readline()
         if not line:
-            self._process.wait(timeout=60)
-            sys.exit(f"{' '.join(self._command)} ended: {self._process.stderr.read()}")
+            status = self._process.wait(timeout=60)
+            sys.exit(f"{' '.join(self._command)} ended with status {status}: {self._process.stderr.read()}")
         return cast("Row", json.loads(line))
