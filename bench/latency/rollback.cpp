@@ -88,7 +88,7 @@ int run_rollback(Arguments& arguments) {
     }
   }
   ExecutorStats stats;
-  store.fill(stats);
+  store.fill(stats, {});
   JsonObject()
       .add("capacity_tokens", capacity)
       .add("log_tokens", static_cast<std::int64_t>(log.size()))
