@@ -47,6 +47,14 @@ def driver(make_driver: MakeDriver) -> Driver:
     return make_driver()
 
 
+@pytest.fixture
+def varied(driver: Driver) -> Driver:
+    """Skips models whose answers do not depend on how tokens are chosen."""
+    if driver.case.monotonous:
+        pytest.skip("this model repeats one token")
+    return driver
+
+
 _noise: dict[str, float] = {}
 
 

@@ -47,7 +47,8 @@ def test_the_neutral_logprob_is_the_models_own(driver: Driver) -> None:
         assert token.logprob == pytest.approx(row[token.token] - log_sum_exp, abs=1e-4)
 
 
-def test_the_same_seed_draws_the_same_and_another_seed_does_not(driver: Driver) -> None:
+def test_the_same_seed_draws_the_same_and_another_seed_does_not(varied: Driver) -> None:
+    driver = varied
     context = driver.prompt(30, seed=3)
 
     def draw(seed: int, choice: int = 0) -> list[int]:

@@ -129,7 +129,8 @@ def test_split_equals_unsplit(driver: Driver, noise: float, option: str, first: 
 
 
 @pytest.mark.parametrize("first", [3, 7])
-def test_a_stop_token_ends_both(driver: Driver, noise: float, first: int) -> None:
+def test_a_stop_token_ends_both(varied: Driver, noise: float, first: int) -> None:
+    driver = varied
     if not driver.info.split.stop_tokens:
         pytest.skip("info() says that stop tokens do not survive a split")
     context = driver.prompt(30, seed=1)
@@ -144,8 +145,9 @@ def test_a_stop_token_ends_both(driver: Driver, noise: float, first: int) -> Non
     assert_same_answer(unsplit, split, noise)
 
 
-def test_the_options_do_something(driver: Driver) -> None:
+def test_the_options_do_something(varied: Driver) -> None:
     """Otherwise the tests above would compare greedy answers only."""
+    driver = varied
     context = driver.prompt(30, seed=1)
     greedy = driver.ask(context, TOTAL).tokens
     greedy_of_few = driver.ask(context, TOTAL, constraint=few_ids(driver)).tokens
