@@ -32,14 +32,9 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-def measure_arrivals(driver: Path, model: Path, threads: int, load: float, hits: float, quick: bool) -> Row:
+def measure_arrivals(driver: Path, model: Path, threads: int, load: float, hits: float, size: Row) -> Row:
     """One load and one share of hits: pooled first tokens of all blocks, on and off."""
-    size: Row = (
-        {"requests": 8, "blocks": 1, "log": 64, "answer": 8, "layout": "streams"}
-        if quick
-        else {"requests": 150, "blocks": 3}
-    )
-    lines = run(driver, "interference", model=model, threads=threads, load=load, hits=hits, **size)
+    lines = run(driver, "interference", model=model, threads=threads, load=load, hits=hits, layout="streams", **size)
     facts = next(lines)
     blocks = list(lines)
     pooled = {
@@ -71,13 +66,8 @@ def measure_arrivals(driver: Path, model: Path, threads: int, load: float, hits:
     return row
 
 
-def measure_saturation(driver: Path, model: Path, threads: int, quick: bool) -> Row:
-    size: Row = (
-        {"seconds": 0.4, "blocks": 1, "log": 64, "sessions": 4, "layout": "streams"}
-        if quick
-        else {"seconds": 4, "blocks": 8}
-    )
-    lines = run(driver, "saturation", model=model, threads=threads, **size)
+def measure_saturation(driver: Path, model: Path, threads: int, size: Row) -> Row:
+    lines = run(driver, "saturation", model=model, threads=threads, layout="streams", **size)
     facts = next(lines)
     blocks = list(lines)
     rates = {mode: [b["decoded_tokens"] / b["seconds"] for b in blocks if b["mode"] == mode] for mode in ("on", "off")}
@@ -129,13 +119,23 @@ def tables(arrivals: list[Row], saturation: Row) -> list[str]:
 
 
 def main() -> None:
-    options = report.parser(__doc__).parse_args()
+    parser = report.parser(__doc__)
+    parser.add_argument("--requests", type=int, default=150, help="of a block, at each load")
+    parser.add_argument("--blocks", type=int, default=3, help="pairs of them, on and off")
+    options = parser.parse_args()
     driver = find_driver()
     model = report.check_model(options.model)
     head = report.describe(model)
-    grid = [(0.5, 0.5)] if options.quick else [(0.2, 0.5), (0.5, 0.5), (0.2, 0.0), (0.5, 0.0)]
-    arrivals = [measure_arrivals(driver, model, options.threads, *cell, options.quick) for cell in grid]
-    saturation = measure_saturation(driver, model, options.threads, options.quick)
+    if options.quick:
+        grid = [(0.5, 0.5)]
+        size: Row = {"requests": 8, "blocks": 1, "log": 64, "answer": 8}
+        loop: Row = {"seconds": 0.4, "blocks": 1, "log": 64, "sessions": 4}
+    else:
+        grid = [(0.2, 0.5), (0.5, 0.5), (0.2, 0.0), (0.5, 0.0)]
+        size = {"requests": options.requests, "blocks": options.blocks}
+        loop = {"seconds": 4, "blocks": 8}
+    arrivals = [measure_arrivals(driver, model, options.threads, *cell, size) for cell in grid]
+    saturation = measure_saturation(driver, model, options.threads, loop)
     result = {**head, "arrivals": arrivals, "saturation": saturation, "budgets": judge(arrivals, saturation)}
     report.finish(options, "interference", result, tables(arrivals, saturation))
 
