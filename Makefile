@@ -86,8 +86,8 @@ stubs: $(stamp)-core $(stamp)-dev ## write the type stubs of poise._core
 	@$(bin)/python tests/python/stubs.py --write
 
 .PHONY: wheel
-wheel: $(stamp)-dev ## build a wheel and an sdist into dist/
-	@$(pip) wheel --no-deps --no-build-isolation --wheel-dir dist .
+wheel: $(stamp)-core ## build a wheel (for this machine's CPU, unless POISE_NATIVE is off) and an sdist into dist/
+	@PATH="$(bin):$$PATH" $(pip) wheel --no-deps --no-build-isolation -C build-dir=$(BUILD) --wheel-dir dist .
 	@$(bin)/python -c 'from scikit_build_core.build import build_sdist; print("dist/" + build_sdist("dist"))'
 
 .PHONY: clean

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from poise._core import (
     InvalidArgument,
     LogitBias,
@@ -26,7 +27,6 @@ from poise._core import (
     set_scan_isa,
     top_logprobs,
 )
-
 from support import report
 from support.stats import Estimate, paired_ratio, summary
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support import tiny_gguf
-
 from poise import _core
+from tests.support import tiny_gguf
 
 if TYPE_CHECKING:
     from collections.abc import Callable

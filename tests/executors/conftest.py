@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
+from poise import _core
 from tests.executors.cases import CASES, Case, Size
 from tests.executors.driver import Driver
 from tests.executors.equality import measure_noise
-
-from poise import _core
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

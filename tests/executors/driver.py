@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
     from tests.executors.cases import Case
 
 GREEDY = _core.SamplingParams(temperature=0.0)

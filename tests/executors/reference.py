@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tests.executors.driver import GREEDY
 
 from poise import _core
+from tests.executors.driver import GREEDY
 
 if TYPE_CHECKING:
     from tests.executors.driver import Answer

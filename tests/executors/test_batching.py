@@ -6,10 +6,10 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.executors.driver import Recorder
-from tests.executors.equality import ROWS, assert_same_answer
 
 from poise import _core
+from tests.executors.driver import Recorder
+from tests.executors.equality import ROWS, assert_same_answer
 
 if TYPE_CHECKING:
     from tests.executors.conftest import MakeDriver

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.executors.driver import Driver, Recorder
-from tests.executors.equality import ROWS, assert_same_answer
 
 from poise import _core
+from tests.executors.driver import Driver, Recorder
+from tests.executors.equality import ROWS, assert_same_answer
 
 ERROR = _core.FinishReason.error
 

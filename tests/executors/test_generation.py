@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
+
+from poise import _core
 from tests.executors.driver import GREEDY, Driver, Recorder
 from tests.executors.equality import ROWS
 from tests.executors.reference import scan_all
-
-from poise import _core
 
 PARAMS = {
     "greedy": GREEDY,

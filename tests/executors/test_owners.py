@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.executors.equality import ROWS, assert_same_answer
-
 from poise import _core
+from tests.executors.equality import ROWS, assert_same_answer
 
 if TYPE_CHECKING:
     from tests.executors.conftest import MakeDriver

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.executors.driver import GREEDY
 
 from poise import _core
+from tests.executors.driver import GREEDY
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.executors.equality import ROWS, assert_same_answer, assert_same_rows
 
 from poise import _core
+from tests.executors.equality import ROWS, assert_same_answer, assert_same_rows
 
 if TYPE_CHECKING:
     from tests.executors.driver import Driver

@@ -7,10 +7,10 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.executors.cases import Case, Size
-from tests.executors.driver import Driver, Recorder
 
 from poise import _core
+from tests.executors.cases import Case, Size
+from tests.executors.driver import Driver, Recorder
 
 if TYPE_CHECKING:
     from tests.executors.conftest import MakeDriver

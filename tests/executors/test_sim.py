@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.executors.driver import GREEDY
 
 from poise import _core
+from tests.executors.driver import GREEDY
 
 
 def ask(executor: _core.SimExecutor, context: list[int], new: int, **options: object) -> _core.CollectSink:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
+from poise import _core
 from tests.executors.driver import GREEDY, Answer, Driver
 from tests.executors.equality import ROWS, SLACK, assert_same_answer, assert_same_rows
 from tests.executors.reference import choose_all
-
-from poise import _core
 
 TOTAL = 12
 SAMPLED = {"temperature": 1.3, "seed": 5}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.byte_vocab import CHATML_TOOLS
-from tests.support.text_world import sim_engine
 
 from poise import GREEDY, Engine, Gate, InvalidArgument, Question, Session, TurnResult
+from tests.support.byte_vocab import CHATML_TOOLS
+from tests.support.text_world import sim_engine
 
 TOOL = {
     "type": "function",

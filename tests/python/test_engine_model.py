@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.text_world import bare_answer
 
 from poise import GREEDY, Engine, Gate, Question
 from poise.cli.loading import shipped_model
 from poise.demo.scripts import DeskScript, held_out
+from tests.support.text_world import bare_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

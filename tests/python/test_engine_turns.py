@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.byte_vocab import CHATML_TOOLS
-from tests.support.text_world import bare_answer, sim_engine
 
 from poise import GREEDY, Conflict, End, InvalidArgument, NotFound, Sampling, Session, Start, Text
+from tests.support.byte_vocab import CHATML_TOOLS
+from tests.support.text_world import bare_answer, sim_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,6 +6,7 @@ import itertools
 import random
 
 import pytest
+
 from poise._core import (
     AnticipationKind,
     EntryOutcome,

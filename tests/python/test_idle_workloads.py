@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from poise._core import FakeClock
 from tests.support.idle_workload import KINDS, Listed, Scheduled, make_workload, simulate
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
 from poise._core import (
     LogitBias,
     ReadyRow,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.sim_world import SimWorld
 
 from poise import _core
+from tests.support.sim_world import SimWorld
 
 LOG = [11, 12, 13, 14]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.sim_world import SimWorld
 
 from poise import _core
+from tests.support.sim_world import SimWorld
 
 LOG = [1, 2, 3]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.sim_world import SimWorld
 
 from poise import _core
+from tests.support.sim_world import SimWorld
 
 LOG = list(range(10, 60))
 QUESTION = [101, 102, 103]

@@ -6,9 +6,9 @@ import random
 from collections import Counter
 
 import pytest
-from tests.support.sim_world import SimWorld
 
 from poise import _core
+from tests.support.sim_world import SimWorld
 
 PATHS_SEEN: Counter[str] = Counter()
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.support.byte_vocab import CHATML_TOOLS, ByteVocab
 
 from poise.errors import InvalidArgument
 from poise.text.conversation import Conversation, Plan
 from poise.text.model import TextModel
+from tests.support.byte_vocab import CHATML_TOOLS, ByteVocab
 
 if TYPE_CHECKING:
     from poise.text.messages import Message

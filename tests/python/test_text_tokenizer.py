@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.byte_vocab import ByteVocab
 
 from poise.text.template import ChatTemplate
 from poise.text.tokenizer import Tokenizer
+from tests.support.byte_vocab import ByteVocab
 
 TOKENIZER = Tokenizer(ByteVocab())
 

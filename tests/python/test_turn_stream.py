@@ -9,9 +9,9 @@ import threading
 import time
 
 import pytest
-from tests.support.sim_world import SimWorld
 
 from poise import _core
+from tests.support.sim_world import SimWorld
 
 LOG = list(range(10, 60))
 GREEDY = _core.SamplingParams(temperature=0.0)

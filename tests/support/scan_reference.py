@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
     from poise._core import SamplingParams, TokenCount
 
     Floats = NDArray[np.float32]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
 from poise._core import InvalidArgument, ScanIsa, scan_isa, set_scan_isa
 
 if TYPE_CHECKING:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.byte_vocab import CHATML_TOOLS, ByteVocab
-
 from poise import _core
 from poise.engine import Engine
 from poise.options import EngineOptions
+from tests.support.byte_vocab import CHATML_TOOLS, ByteVocab
 
 
 def sim_engine(template: str = CHATML_TOOLS, *, text: bool = True, **options: Any) -> Engine:
