@@ -23,8 +23,8 @@ override venv := $(abspath $(VENV))
 bin := $(venv)/bin
 stamp := $(venv)/.stamp
 
-# What the compiled core depends on. Python files are used in place and need no rebuild.
-core_sources := CMakeLists.txt pyproject.toml $(shell find cmake cpp -type f -not -name '.*' 2>/dev/null)
+# What the installed core and the model beside it depend on. Python files are used in place and need no rebuild.
+core_sources := CMakeLists.txt pyproject.toml $(wildcard engines/embedded/desk.gguf) $(shell find cmake cpp -type f -not -name '.*' 2>/dev/null)
 test_sources := $(shell find tests/cpp -type f 2>/dev/null)
 build_requires := $(shell sed -n '/^requires = \[/,/^\]/p' pyproject.toml | grep -o '"[^"]*"')
 dev_requires := $(shell sed -n '/^dev = \[/,/^\]/p' pyproject.toml | grep -o '"[^"]*"')
