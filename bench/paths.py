@@ -81,7 +81,7 @@ def measure_rollback(driver: Path, plan: Plan, threads: int) -> list[Row]:
         for capacity in plan.capacities:
             shape = {"context": capacity, "threads": threads, "turns": plan.rollbacks}
             for row in run(driver, "rollback", model=model, **shape):
-                for name in ("acquire_us", "acquire_and_end_us"):
+                for name in ("acquire_us", "acquire_and_end_us", "remove_us"):
                     row[name] = summary(row[name])
                 rows.append(row)
     return rows

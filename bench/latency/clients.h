@@ -16,18 +16,18 @@ namespace poise::bench {
 
 struct ClientShape {
   std::int32_t sessions = 4;
-  std::int32_t log_tokens = 512;      ///< at the start
+  std::int32_t log_tokens = 512;  ///< at the start
   std::int32_t request_tokens = 32;
   std::int32_t answer_tokens = 16;
-  std::int32_t guesses = 2;           ///< declared before each turn, if Poise is on
-  double hit_share = 0.5;             ///< of the turns: equal one of the guesses
+  std::int32_t guesses = 2;  ///< declared before each turn, if Poise is on
+  double hit_share = 0.5;    ///< of the turns: equal one of the guesses
   bool durable = true;
 };
 
 /// One turn as its client saw it.
 struct ClientTurn {
   std::size_t client = 0;
-  TimePoint wanted_at{};              ///< when it should have been sent
+  TimePoint wanted_at{};  ///< when it should have been sent
   std::shared_ptr<TimedTurn> result;
 };
 
@@ -51,7 +51,7 @@ class Clients {
  private:
   struct Client {
     SessionId session;
-    Tokens next;                      ///< the request that it will send
+    Tokens next;  ///< the request that it will send
     bool busy = false;
     ClientTurn running;
   };

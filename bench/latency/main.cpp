@@ -11,13 +11,10 @@
 int main(int argc, char** argv) {
   using namespace poise::bench;
   const std::map<std::string, std::function<int(Arguments&)>> commands = {
-      {"ready", run_ready},
-      {"paths", run_paths},
+      {"ready", run_ready},           {"paths", run_paths},
 #ifdef POISE_HAS_LLAMA
-      {"rollback", run_rollback},
-      {"interference", run_interference},
-      {"saturation", run_saturation},
-      {"batching", run_batching},
+      {"rollback", run_rollback},     {"interference", run_interference},
+      {"saturation", run_saturation}, {"batching", run_batching},
 #endif
   };
   const auto command = commands.find(argc > 1 ? argv[1] : "");

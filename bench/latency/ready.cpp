@@ -86,7 +86,8 @@ int run_ready(Arguments& arguments) {
   beyond.insert(beyond.end(), delta.begin(), delta.end());
 
   CacheFlush flush_caches;
-  for (const Case& kind : {Case{"ready", false, false}, Case{"ready sampled", false, true}, Case{"gate", true, false}}) {
+  for (const Case& kind :
+       {Case{"ready", false, false}, Case{"ready sampled", false, true}, Case{"gate", true, false}}) {
     const Counters before = manager.counters();
     const std::uint64_t steps_before = executor->stats().steps;
     std::vector<double> first_us;

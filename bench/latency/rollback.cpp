@@ -57,6 +57,8 @@ int run_rollback(Arguments& arguments) {
 
   std::vector<double> rollback_us;
   std::vector<double> resume_us;
+  std::vector<double>
+      remove_us;  // llama_memory_seq_rm alone, which walks over all cells though nothing is behind the end
   RequestId next = 1;
   for (std::int32_t i = -2; i < turns; ++i) {
     Tokens tokens = log;
@@ -79,11 +81,14 @@ int run_rollback(Arguments& arguments) {
     const TimePoint ending = now();
     store.end_use(acquired->seq, {}, ending);
     const TimePoint ended = now();
+    static_cast<void>(kv.remove(acquired->seq, static_cast<Position>(tokens.size())));
+    const TimePoint removed = now();
     if (i >= 0) {
       if (!resumed) {
         throw ExecutorError("the log was not resident");
       }
       rollback_us.push_back(to_us(acquired_at - begin));
+      remove_us.push_back(to_us(removed - ended));
       resume_us.push_back(to_us(acquired_at - begin + ended - ending));
     }
   }
@@ -97,6 +102,7 @@ int run_rollback(Arguments& arguments) {
       .add("sequences", shape.sequences)
       .add("rollbacks", stats.rollbacks)
       .add("copies", stats.copies)
+      .add("remove_us", remove_us)
       .add("acquire_us", rollback_us)
       .add("acquire_and_end_us", resume_us)
       .print();

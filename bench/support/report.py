@@ -34,12 +34,18 @@ class Budget:
     high: float
     unit: str = "ratio"
     at_least: bool = False  # the measured value must reach the limit, not stay below it
+    samples: int | None = None
 
     @property
     def verdict(self) -> str:
-        """`met`; `within noise` if the limit lies in the measurement's 95 % interval; else `not met`."""
+        """`met`; `within noise` if the limit lies in the measurement's 95 % interval; else `not met`.
+
+        `too few samples` where the interval of a miss means nothing.
+        """
         if (self.measured >= self.limit) if self.at_least else (self.measured <= self.limit):
             return "met"
+        if self.samples is not None and self.samples < 3:
+            return "too few samples"
         touches = self.high >= self.limit if self.at_least else self.low <= self.limit
         return "within noise" if touches else "not met"
 
@@ -49,11 +55,11 @@ class Budget:
     def line(self) -> str:
         sign = ">=" if self.at_least else "<="
         measured = f"{self.measured:.3g} [{self.low:.3g}, {self.high:.3g}]"
-        return f"{self.verdict:>12}  {self.name}: {measured}, budget {sign} {self.limit:g} {self.unit}"
+        return f"{self.verdict:>15}  {self.name}: {measured}, budget {sign} {self.limit:g} {self.unit}"
 
 
 def budget(name: str, limit: float, estimate: Estimate, unit: str = "ratio", *, at_least: bool = False) -> Budget:
-    return Budget(name, limit, estimate.value, estimate.low, estimate.high, unit, at_least)
+    return Budget(name, limit, estimate.value, estimate.low, estimate.high, unit, at_least, estimate.samples)
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:

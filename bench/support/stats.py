@@ -17,6 +17,7 @@ class Estimate(NamedTuple):
     value: float
     low: float
     high: float
+    samples: int | None = None  # pairs behind it, where few of them make the interval mean little
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:
@@ -44,7 +45,7 @@ def paired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> 
     picks = np.random.default_rng(1).integers(0, len(ratios), size=(2000, len(ratios)))
     medians = np.median(ratios[picks], axis=1)
     low, high = np.percentile(medians, [2.5, 97.5])
-    return Estimate(float(np.median(ratios)), float(low), float(high))
+    return Estimate(float(np.median(ratios)), float(low), float(high), len(ratios))
 
 
 def ratio_of_percentiles(numerators: Sequence[float], denominators: Sequence[float], percent: float) -> Estimate:
