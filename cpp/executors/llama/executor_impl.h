@@ -64,6 +64,7 @@ class LlamaExecutor::Impl {
 
   // start.cpp: options to a running executor
   void load();
+  [[nodiscard]] std::int32_t interruptible_tokens() const;
   void choose_layout();
   void describe(bool one_pass_fits);
 

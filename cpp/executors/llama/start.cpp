@@ -75,7 +75,8 @@ void LlamaExecutor::Impl::load() {
   batch_ = llama::PassBatch(static_cast<std::size_t>(options_.batch_tokens));
 
   const llama::ProbeResult probe = llama::probe_costs(*context_, costs_, options_.max_idle_step_ms);
-  info_.idle_quantum_tokens = probe.idle_quantum_tokens;
+  info_.idle_quantum_tokens =
+      std::max(probe.idle_quantum_tokens, std::min(interruptible_tokens(), options_.batch_tokens));
   // unified KV reuses cells that have left a sliding window, whoever's they are
   const bool loses_cells = shape.unified && model_->window_tokens > 0;
   info_.can_roll_back = probe.can_roll_back && !model_->recurrent && !loses_cells;
@@ -87,6 +88,12 @@ void LlamaExecutor::Impl::load() {
   info_.kv_bytes = plan.kv_bytes();
   info_.kv_bytes_per_token = plan.bytes_per_token;
   describe(probe.one_pass_fits);
+}
+
+// On a CPU a request interrupts an idle pass, so a slow machine need not creep ahead token by token.
+std::int32_t LlamaExecutor::Impl::interruptible_tokens() const {
+  constexpr std::int32_t kInterruptibleTokens = 16;
+  return model_->on_gpu ? 1 : kInterruptibleTokens;
 }
 
 void LlamaExecutor::Impl::choose_layout() {

@@ -57,10 +57,11 @@ std::vector<PassItem> LlamaExecutor::Impl::plan(bool idle) {
   const auto by_seq = [](const Lane& a, const Lane& b) { return a.seq < b.seq; };
   llama::PassLimits limits{options_.batch_tokens, options_.layout == KvLayout::streams};
   if (idle) {
-    // never less than one token; what a token costs may have grown with the contexts since the start
+    // what a token costs may have grown with the contexts since the start
     const double per_token = std::max(1e-3, costs_.prefill_us_per_token.value_or(1.0));
     const double fits = options_.max_idle_step_ms * 1000.0 / per_token;
-    limits.tokens = std::clamp(static_cast<std::int32_t>(std::min(fits, 1e6)), 1, info_.idle_quantum_tokens);
+    limits.tokens = std::clamp(static_cast<std::int32_t>(std::min(fits, 1e6)),
+                               std::min(interruptible_tokens(), info_.idle_quantum_tokens), info_.idle_quantum_tokens);
   }
   if (!prefill.empty() && (single.empty() || !prefilled_last_)) {
     prefilled_last_ = true;
