@@ -11,7 +11,7 @@ set(poise_llama_sdist llama_cpp_python-${POISE_LLAMA_SDIST_VERSION})
 
 if(POISE_LLAMA_SOURCE_DIR)
   get_filename_component(POISE_LLAMA_DIR "${POISE_LLAMA_SOURCE_DIR}" REALPATH)
-  if(NOT EXISTS "${POISE_LLAMA_DIR}/scripts/ui-assets.cmake")
+  if(NOT EXISTS "${POISE_LLAMA_DIR}/include/llama.h")
     message(FATAL_ERROR "POISE_LLAMA_SOURCE_DIR=${POISE_LLAMA_SOURCE_DIR} has no include/llama.h. "
       "Point it at the root of a llama.cpp checkout, or unset it to use the pinned source.")
   endif()
