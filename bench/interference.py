@@ -129,7 +129,7 @@ def main() -> None:
     if options.quick:
         grid = [(0.5, 0.5)]
         size: Row = {"requests": 8, "blocks": 1, "log": 64, "answer": 8}
-        loop: Row = {"seconds": 0.4, "blocks": 1, "log": 64, "sessions": 4}
+        loop: Row = {"seconds": 1.0, "blocks": 1, "log": 64, "sessions": 4}
     else:
         grid = [(0.2, 0.5), (0.5, 0.5), (0.2, 0.0), (0.5, 0.0)]
         size = {"requests": options.requests, "blocks": options.blocks}

@@ -36,7 +36,8 @@ def run_quick(script: str) -> dict[str, Any]:
     assert result["machine"]["cores"] >= 1
     for budget in result["budgets"]:
         assert budget["verdict"] in {"met", "within noise", "not met", "too few samples"}
-        assert budget["low"] <= budget["measured"] <= budget["high"], budget
+        rounding = 1e-9 * abs(budget["measured"])  # equal samples interpolate to a last bit more or less
+        assert budget["low"] - rounding <= budget["measured"] <= budget["high"] + rounding, budget
     return result
 
 
@@ -75,7 +76,6 @@ def test_interference_has_idle_work_only_when_on() -> None:
         assert sum(row["on"]["paths"].values()) == 8
         assert row["off"]["paths"]["ready"] == row["off"]["paths"]["entry"] == 0
         assert row["think_ms"] <= row["preparation_ms"]
-    assert result["saturation"]["turns"] > 0
     assert result["saturation"]["off_tokens_per_s"]["p50"] > 0
 
 
