@@ -59,7 +59,10 @@ def measure_arrivals(driver: Path, model: Path, threads: int, load: float, hits:
             "first_us": summary(samples),
             "first_us_p90": percentile(samples, 90),
             "paths": {path: sum(b["paths"][path] for b in chosen) for path in chosen[0]["paths"]},
-            **{name: sum(b[name] for b in chosen) for name in ("steps", "idle_steps", "interrupted_steps", "queued")},
+            **{
+                name: sum(b[name] for b in chosen)
+                for name in ("steps", "idle_steps", "idle_tokens", "interrupted_steps", "queued")
+            },
             "busy_share": sum(b["busy_us"] for b in chosen) / sum(b["span_s"] * 1e6 for b in chosen),
             "idle_busy_share": sum(b["idle_busy_us"] for b in chosen) / sum(b["span_s"] * 1e6 for b in chosen),
         }

@@ -165,6 +165,7 @@ int run_interference(Arguments& arguments) {
     }
     for (const bool first : {true, false}) {
       const bool on = first == (pair % 2 == 0);
+      wait_until_quiet(*executor);  // the last block's sessions are closed, their idle step may still run
       const ExecutorStats before = executor->stats();
       const Block block = run_block(manager, shape, on, arrivals_s, warm_up, static_cast<std::uint64_t>(pair) + 7);
       const ExecutorStats after = executor->stats();
@@ -181,6 +182,8 @@ int run_interference(Arguments& arguments) {
           .add("queued", block.queued)
           .add("steps", after.steps - before.steps)
           .add("idle_steps", after.idle_steps - before.idle_steps)
+          .add("idle_tokens", after.idle_prefilled_tokens + after.idle_decoded_tokens - before.idle_prefilled_tokens -
+                                  before.idle_decoded_tokens)
           .add("interrupted_steps", after.interrupted_steps - before.interrupted_steps)
           .add("busy_us", to_us(after.busy - before.busy))
           .add("idle_busy_us", to_us(after.idle_busy - before.idle_busy))

@@ -24,6 +24,7 @@ int run_saturation(Arguments& arguments) {
   for (std::int32_t pair = 0; pair < blocks; ++pair) {
     for (const bool first : {true, false}) {
       const bool on = first == (pair % 2 == 0);
+      wait_until_quiet(*executor);
       Clients clients(manager, shape, on, static_cast<std::uint64_t>(pair) + 41);
       for (auto client = clients.pick_free(); client; client = clients.pick_free()) {
         clients.send(*client, now());

@@ -1,6 +1,10 @@
 #include "world.h"
 
+#include <chrono>
+#include <thread>
+
 #include "poise/error.h"
+#include "timed_sink.h"
 #ifdef POISE_HAS_LLAMA
 #include "poise/llama_executor.h"
 #endif
@@ -61,6 +65,18 @@ void settle(SessionManager& manager) {
                         " idle jobs so far, " + std::to_string(counters.idle_jobs_failed) + " failed, " +
                         std::to_string(counters.idle_prefilled_tokens) + " tokens prefilled");
   }
+}
+
+void wait_until_quiet(const Executor& executor) {
+  const TimePoint until = now() + std::chrono::minutes(1);
+  while (now() < until) {
+    const ExecutorStats stats = executor.stats();
+    if (stats.running_requests + stats.waiting_requests + stats.running_idle + stats.waiting_idle == 0) {
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  throw ExecutorError("the executor still runs a minute after its last session was closed");
 }
 
 JsonObject describe(const Executor& executor) {

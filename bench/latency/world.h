@@ -40,6 +40,10 @@ class TokenSource {
 /// Waits until no idle work is left. Throws ExecutorError after a minute.
 void settle(SessionManager& manager);
 
+/// Waits until the executor runs nothing: idle work of a closed session still ends its step. Throws ExecutorError
+/// after a minute.
+void wait_until_quiet(const Executor& executor);
+
 /// What the executor says about itself, for the report.
 [[nodiscard]] JsonObject describe(const Executor& executor);
 

@@ -27,36 +27,37 @@ def find_peer(name: str) -> Path | None:
     return program if program.exists() else None
 
 
-def run_json(program: Path, *words: object) -> Any:
-    """Run a peer that prints JSON (one value, or one object a line) and return it."""
-    done = subprocess.run([str(program), *(str(word) for word in words)], capture_output=True, text=True, check=True)
-    try:
-        return json.loads(done.stdout)
-    except json.JSONDecodeError:
-        lines = (line for line in (done.stdout + done.stderr).splitlines() if line.startswith("{"))
-        return [json.loads(line) for line in lines]
+def run_peer(program: Path, *words: object) -> str:
+    """What a peer prints on its standard output."""
+    return subprocess.run(
+        [str(program), *(str(word) for word in words)], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def llama_bench(program: Path, model: Path, threads: int, prompt: int, generate: int) -> dict[str, float]:
     """Tokens/s of one repetition of prefill and decode, one sequence."""
-    rows = run_json(program, "-m", model, "-t", threads, "-p", prompt, "-n", generate, "-r", 1, "-b", 512, "-o", "json")
-    return {"pp" if row["n_prompt"] else "tg": float(row["avg_ts"]) for row in rows}
+    printed = run_peer(
+        program, "-m", model, "-t", threads, "-p", prompt, "-n", generate, "-r", 1, "-b", 512, "-o", "json"
+    )  # fmt: skip
+    return {"pp" if row["n_prompt"] else "tg": float(row["avg_ts"]) for row in json.loads(printed)}
 
 
 def batched_bench(
     program: Path, model: Path, threads: int, prompt: int, generate: int, running: int, unified: bool
 ) -> float:
     """Tokens/s of `running` sequences that decode together behind `prompt` tokens each."""
-    rows = run_json(
-        program, "-m", model, "-t", threads, "-tb", threads, "-c", running * (prompt + generate), "-b", 512,
+    cells = -(-(prompt + generate) // 256) * 256  # a sequence: llama.cpp pads to 256, and skips what would not fit
+    printed = run_peer(
+        program, "-m", model, "-t", threads, "-tb", threads, "-c", running * cells, "-b", 512,
         "-ub", 512, "-npp", prompt, "-ntg", generate, "-npl", running, "--output-format", "jsonl",
         "-kvu" if unified else "-no-kvu",
     )  # fmt: skip
-    return float(rows[0]["speed_tg"])
+    (row,) = (json.loads(line) for line in printed.splitlines() if line.startswith("{"))
+    return float(row["speed_tg"])
 
 
 class Server:
-    """One llama-server with one slot and its prefix cache on, and one connection to it that stays open."""
+    """One llama-server with one slot and its prefix cache on. A request's time begins on an open connection."""
 
     def __init__(self, program: Path, model: Path, context_tokens: int, threads: int) -> None:
         with socket.socket() as probe:
@@ -90,6 +91,9 @@ class Server:
         }  # fmt: skip
         token_us: list[float] = []
         timings: Row = {}
+        # The server hangs up after some seconds or requests: each request has its own connection.
+        self._connection.close()
+        self._connection.connect()
         begin = time.perf_counter()
         self._connection.request("POST", "/completion", json.dumps(body), {"Content-Type": "application/json"})
         response = self._connection.getresponse()
