@@ -14,6 +14,15 @@ void define_options(py::module_& module) {
       .value("unified", KvLayout::unified, "One buffer for all.")
       .finalize();
 
+  using A = AdapterFile;
+  py::class_<A> adapter(module, "AdapterFile", "A LoRA adapter; its id is its place in the list, from 1.");
+  bind_options(adapter, field("name", &A::name, "How people call it."), field("path", &A::path, "A GGUF file."));
+
+  using C = SizeClass;
+  py::class_<C> size(module, "SizeClass", "Sequences of one length over the same weights.");
+  bind_options(size, field("context_tokens", &C::context_tokens, "Of each sequence."),
+               field("sequences", &C::sequences, "How many."));
+
   using O = LlamaOptions;
   py::class_<O> options(module, "LlamaOptions", "What the embedded executor is started with.");
   bind_options(options, field("model_path", &O::model_path, "A GGUF file."),
@@ -26,6 +35,8 @@ void define_options(py::module_& module) {
                field("max_idle_step_ms", &O::max_idle_step_ms, "Bounds the idle quantum."),
                field("park_bytes", &O::park_bytes, "Host memory for parked sequences."),
                field("max_kv_bytes", &O::max_kv_bytes, "Refuse a larger KV cache; 0 = what the machine has free."),
+               field("adapters", &O::adapters, "LoRA adapters, loaded at start."),
+               field("size_classes", &O::size_classes, "Several lengths of sequence, ascending; empty = one."),
                field("debug_checks", &O::debug_checks, "Check the books whenever the executor becomes idle."),
                field("progress", &O::progress, "Called with 0..1 while the model loads."));
 }

@@ -30,7 +30,8 @@ void bind_per_request(py::module_& module) {
   bind_options(token, field("token", &T::token, "The id."), field("position", &T::position, "Absolute."),
                field("logprob", &T::logprob, "Natural log-probability."),
                field("stats", &T::stats, "Statistics of the row it was chosen from."),
-               field("top_logprobs", &T::top_logprobs, "The best ids, best first."));
+               field("top_logprobs", &T::top_logprobs, "The best ids, best first."),
+               field("forced", &T::forced, "The constraint left no choice: no row, no draw."));
 
   using C = Completion;
   py::class_<C> completion(module, "Completion", "Why an ended request ended, and what it cost.");

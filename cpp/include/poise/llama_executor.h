@@ -5,12 +5,25 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "poise/executor.h"
 
 namespace poise {
 
 enum class KvLayout { automatic, streams, unified };
+
+/// A LoRA adapter, as a GGUF file made for the model. Its id is its place in LlamaOptions::adapters, from 1.
+struct AdapterFile {
+  std::string name;
+  std::string path;
+};
+
+/// Sequences of one length over the same weights.
+struct SizeClass {
+  Position context_tokens = 0;
+  std::int32_t sequences = 0;
+};
 
 struct LlamaOptions {
   std::string model_path;
@@ -23,8 +36,12 @@ struct LlamaOptions {
   double max_idle_step_ms = 10.0;          ///< bounds idle_quantum_tokens
   std::uint64_t park_bytes = 256U << 20U;  ///< host memory for parked sequences
   std::uint64_t max_kv_bytes = 0;          ///< refuse a larger KV cache; 0 = what the machine has free
-  bool debug_checks = false;               ///< check_integrity() whenever the executor becomes idle
-  std::function<void(float)> progress;     ///< model loading, 0..1; may be empty
+  std::vector<AdapterFile> adapters;       ///< loaded at start; sessions choose one by id
+  /// More than one length of sequence, ascending (for example 4k, 16k, 64k): a context lives in the smallest class
+  /// that it fits and moves when it outgrows it. Empty = one class of max_sequences x context_tokens.
+  std::vector<SizeClass> size_classes;
+  bool debug_checks = false;            ///< check_integrity() whenever the executor becomes idle
+  std::function<void(float)> progress;  ///< model loading, 0..1; may be empty
 };
 
 /// Text side of the model file: what tokenizers and templates need. Immutable and thread-safe.

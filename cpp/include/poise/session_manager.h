@@ -46,6 +46,16 @@ class SessionManager {
   /// ContextOverflow; the session is unchanged then.
   AppendResult append(const SessionId& session, TokenSpan tokens, std::vector<MessageSpan> messages = {});
 
+  /// Replaces the log from `base` on: a rendering that rewrites history. What is new is prefilled in idle time; entries
+  /// are dropped, persistent ones made anew. Throws InvalidArgument (base outside the log), ContextOverflow, Conflict
+  /// (a durable turn runs); the session is unchanged then.
+  AppendResult rebase(const SessionId& session, Position base, TokenSpan tokens,
+                      std::vector<MessageSpan> messages = {});
+
+  /// Drops a `window` session's oldest data if the shortened log is prepared, or if log + `room` tokens would exceed
+  /// max_tokens. A commit, like a rebase. Nothing to do: nothing. Throws Conflict while a durable turn runs.
+  std::optional<WindowDrop> slide(const SessionId& session, Position room = 0);
+
   /// Asks for tokens. Throws before anything is emitted (Conflict, ContextOverflow, InvalidArgument, NotFound);
   /// later failures arrive as TurnEnd with reason error.
   TurnId turn(const SessionId& session, TurnRequest request, std::shared_ptr<TurnSink> sink);

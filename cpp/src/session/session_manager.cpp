@@ -128,7 +128,7 @@ std::shared_ptr<Session> SessionManager::Impl::add_session(Lock& lock, OpenOptio
   session->key = next_session++;
   session->id = mint_id();
   session->tenant_key = tenant;
-  session->kv = {tenant, opened.adapter_id, opened.adapter_scale};
+  session->kv = {tenant, opened.adapter_id, opened.adapter_scale, opened.text_salt};
   session->owner = next_owner++;
   session->expected_sampling = opened.sampling;
   session->options = std::move(opened);
