@@ -63,13 +63,13 @@ lint: $(stamp)-dev ## check formatting, style and types
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
-	@git ls-files --cached --others --exclude-standard 'cpp/*.h' 'cpp/*.cpp' 'cpp/*.cu' 'cpp/*.cuh' 'tests/*.h' 'tests/*.cpp' | xargs $(bin)/clang-format --dry-run -Werror && echo "clang-format: ok"
+	@git ls-files --cached --others --exclude-standard 'cpp/*.h' 'cpp/*.cpp' 'cpp/*.cu' 'cpp/*.cuh' 'tests/*.h' 'tests/*.cpp' 'bench/*.h' 'bench/*.cpp' | xargs $(bin)/clang-format --dry-run -Werror && echo "clang-format: ok"
 
 .PHONY: format
 format: $(stamp)-dev ## format C++ and Python
 	@$(bin)/ruff check --fix --quiet . || true
 	@$(bin)/ruff format .
-	@git ls-files --cached --others --exclude-standard 'cpp/*.h' 'cpp/*.cpp' 'cpp/*.cu' 'cpp/*.cuh' 'tests/*.h' 'tests/*.cpp' | xargs $(bin)/clang-format -i
+	@git ls-files --cached --others --exclude-standard 'cpp/*.h' 'cpp/*.cpp' 'cpp/*.cu' 'cpp/*.cuh' 'tests/*.h' 'tests/*.cpp' 'bench/*.h' 'bench/*.cpp' | xargs $(bin)/clang-format -i
 
 .PHONY: bench
 bench: $(stamp)-core $(stamp)-dev ## print the benchmark tables (peers: run make peers first)

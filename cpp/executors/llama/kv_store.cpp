@@ -73,12 +73,16 @@ std::optional<Acquired> KvStore::acquire(const KvRequest& request, TimePoint now
 void KvStore::take(SeqId seq, const KvRequest& request, TokenSpan tokens, TimePoint now) {
   const std::lock_guard lock(books_);
   Sequence& sequence = at(seq);
+  // Continued in place: it holds these very tokens, and the index knows.
+  const bool in_place = !tokens.empty() && sequence.key == request.key && sequence.tokens.size() == tokens.size();
   sequence.owner = request.owner;
-  sequence.key = request.key;
-  sequence.tokens.assign(tokens.begin(), tokens.end());
   sequence.last_use = now;
   sequence.user = request.id;
-  index_.insert(static_cast<HolderId>(seq), request.key, sequence.tokens);
+  if (!in_place) {
+    sequence.key = request.key;
+    sequence.tokens.assign(tokens.begin(), tokens.end());
+    index_.insert(static_cast<HolderId>(seq), request.key, sequence.tokens);
+  }
   // what was parked of this owner is resident again, or has been overtaken
   if (const Parked* parked = parking_.of_owner(request.owner)) {
     index_.erase(parked->holder);
