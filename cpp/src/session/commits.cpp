@@ -30,12 +30,7 @@ AppendResult SessionManager::Impl::append(const SessionId& id, TokenSpan tokens,
     std::size_t length = session->log.size() + tokens.size();
     for (const PendingAppend& waiting : session->queued) length += waiting.tokens.size();
     if (session->writer) length += session->writer->request.tokens.size();
-    if (length >= static_cast<std::size_t>(info.max_context_tokens)) {
-      throw ContextOverflow("append: " + std::to_string(tokens.size()) + " tokens make the log " +
-                            std::to_string(length) + " long, and nothing could be asked in a context of " +
-                            std::to_string(info.max_context_tokens) +
-                            "; open a new session, or load the model with more context_tokens");
-    }
+    check_length("append", *session, length);
     ++counters.appends;
     if (session->writer) {
       session->queued.push_back({Tokens(tokens.begin(), tokens.end()), std::move(messages)});
@@ -55,6 +50,53 @@ AppendResult SessionManager::Impl::append(const SessionId& id, TokenSpan tokens,
   }
   flush_releases();
   return result;
+}
+
+AppendResult SessionManager::Impl::rebase(const SessionId& id, Position base, TokenSpan tokens,
+                                          std::vector<MessageSpan> messages) {
+  check_tokens(tokens, "rebase");
+  check_messages(messages, tokens.size());
+  AppendResult result;
+  {
+    Lock lock(mutex);
+    const auto session = find(id);
+    await_commit(lock, *session);
+    if (base < 0 || base > session->length()) {
+      throw InvalidArgument("rebase: base is " + std::to_string(base) + ", outside the log [0, " +
+                            std::to_string(session->length()) + "]");
+    }
+    if (base == session->length() && tokens.empty()) {
+      throw InvalidArgument("rebase: base is the log's end, " + std::to_string(base) +
+                            ", and there are no tokens; a rebase replaces or adds at least one");
+    }
+    if (session->writer) {
+      ++counters.conflicts;
+      throw Conflict("session '" + session->id +
+                     "' runs a durable turn, which a rebase would pull the log away from; wait for its end");
+    }
+    check_length("rebase", *session, static_cast<std::size_t>(base) + tokens.size());
+    for (MessageSpan& message : messages) {
+      message.begin += base;
+      message.end += base;
+    }
+    // What replaces nothing is data like any other: it may confirm a guess.
+    const auto kind = base < session->length() ? JournalRecord::Kind::rebase : JournalRecord::Kind::append;
+    result.advanced_entries =
+        commit(lock, *session, {kind, base, Tokens(tokens.begin(), tokens.end()), std::move(messages), nullptr});
+    refresh_offers(*session);
+    wake_idle();
+    result.data_version = session->version;
+  }
+  flush_releases();
+  return result;
+}
+
+void SessionManager::Impl::check_length(const char* what, const Session& session, std::size_t length) const {
+  if (length < static_cast<std::size_t>(info.max_context_tokens)) return;
+  throw ContextOverflow(std::string(what) + ": the log of session '" + session.id + "' would be " +
+                        std::to_string(length) + " tokens long, and nothing could be asked in a context of " +
+                        std::to_string(info.max_context_tokens) +
+                        "; open a new session, or load the model with more context_tokens");
 }
 
 void SessionManager::Impl::await_commit(Lock& lock, const Session& session) {
@@ -92,6 +134,7 @@ std::int32_t SessionManager::Impl::commit(Lock& lock, Session& session, Commit c
   if (rebased) {
     session.log.resize(static_cast<std::size_t>(change.base));
     std::erase_if(session.messages, [&](const auto& m) { return m.end > change.base; });
+    std::erase_if(session.lengths, [&](const auto& known) { return known.second > change.base; });
     ++counters.rebases;
   }
   session.log.insert(session.log.end(), change.tokens.begin(), change.tokens.end());

@@ -2,7 +2,7 @@
 // never held while a sink runs, a journal writes, or an executor waits.
 //
 //   session_manager.cpp   the public face, sessions: open, fork, close, state
-//   commits.cpp           appends, durable turns' commits, what becomes of the entries
+//   commits.cpp           appends, rebases, durable turns' commits, what becomes of the entries
 //   turns.cpp             choosing a path, answering from entries, requests to the executor
 //   idle_jobs.cpp         what to offer to the scheduler, idle requests and their results
 #pragma once
@@ -67,6 +67,7 @@ class SessionManager::Impl {
 
   // commits.cpp
   AppendResult append(const SessionId& id, TokenSpan tokens, std::vector<MessageSpan> messages);
+  AppendResult rebase(const SessionId& id, Position base, TokenSpan tokens, std::vector<MessageSpan> messages);
 
   // turns.cpp
   TurnId turn(const SessionId& id, TurnRequest request, std::shared_ptr<TurnSink> sink);
@@ -119,6 +120,8 @@ class SessionManager::Impl {
     std::vector<MessageSpan> messages;  ///< absolute
     std::shared_ptr<Entry> used;        ///< the entry that this commit consumed
   };
+  /// Throws ContextOverflow unless a log of this length leaves room to ask.
+  void check_length(const char* what, const Session& session, std::size_t length) const;
   void await_commit(Lock& lock, const Session& session);
   /// Journals (without the lock) and applies. If the journal throws, nothing has changed.
   std::int32_t commit(Lock& lock, Session& session, Commit change);

@@ -312,6 +312,11 @@ AppendResult SessionManager::append(const SessionId& session, TokenSpan tokens, 
   return impl_->append(session, tokens, std::move(messages));
 }
 
+AppendResult SessionManager::rebase(const SessionId& session, Position base, TokenSpan tokens,
+                                    std::vector<MessageSpan> messages) {
+  return impl_->rebase(session, base, tokens, std::move(messages));
+}
+
 TurnId SessionManager::turn(const SessionId& session, TurnRequest request, std::shared_ptr<TurnSink> sink) {
   return impl_->turn(session, std::move(request), std::move(sink));
 }
