@@ -1,5 +1,6 @@
 """The next user message while it is typed: its beginning is prefilled, and once typing rests, its answer prepared."""
 
+# ruff: noqa: SLF001 - a part of Session that has a file of its own
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

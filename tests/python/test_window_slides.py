@@ -391,7 +391,9 @@ def test_a_full_executor_prepares_nothing() -> None:
     assert world.ask(session, [5], max_new_tokens=2).end.prefilled_tokens == 1
     drop = world.manager.slide(session, room=20)
     assert not drop.prepared
-    assert world.ask(session, [6], max_new_tokens=2).ids == world.reference([*world.log(session)[:-3], 6], max_new_tokens=2)
+    assert world.ask(session, [6], max_new_tokens=2).ids == world.reference(
+        [*world.log(session)[:-3], 6], max_new_tokens=2
+    )
 
 
 def test_a_failing_journal_slides_nothing() -> None:

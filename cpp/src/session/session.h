@@ -47,7 +47,7 @@ struct Session {
   bool log_first = false;             ///< work on the log itself means its own KV, not its window's
   std::optional<WindowPlan> window;   ///< the next slide, once the log is long enough
   Position window_dropped_tokens = 0;
-  SamplingParams expected_sampling;   ///< what entries are drawn with: the last turn's, or the options'
+  SamplingParams expected_sampling;  ///< what entries are drawn with: the last turn's, or the options'
 
   std::shared_ptr<Turn> writer;                ///< the durable turn that runs
   std::vector<std::shared_ptr<Turn>> readers;  ///< ephemeral turns that run

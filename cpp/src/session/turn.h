@@ -34,8 +34,8 @@ struct Turn {
   Tokens context;     ///< log[0, base) + request
   OwnerId owner = kNoOwner;
   std::vector<OwnerId> released_owners;  ///< given up when the turn ends: what a branch or a slide replaced
-  EntryStore::Overlap overlap;        ///< the entry whose KV the request may resume from
-  bool log_is_base = true;            ///< false: the turn rebases
+  EntryStore::Overlap overlap;           ///< the entry whose KV the request may resume from
+  bool log_is_base = true;               ///< false: the turn rebases
 
   std::recursive_mutex mutex;
   TurnStart start;

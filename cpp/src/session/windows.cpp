@@ -31,7 +31,8 @@ std::optional<WindowDrop> SessionManager::Impl::slide(const SessionId& id, Posit
     }
     if (session->writer) {
       ++counters.conflicts;
-      throw Conflict("session '" + id + "' runs a durable turn, which a slide would pull the log away from; wait for its end");
+      throw Conflict("session '" + id +
+                     "' runs a durable turn, which a slide would pull the log away from; wait for its end");
     }
     drop = slide_now(lock, *session, room);
     refresh_offers(*session);
@@ -55,7 +56,8 @@ std::optional<WindowDrop> SessionManager::Impl::slide_now(Lock& lock, Session& s
     cut = session.window->cut;
     as_planned = true;
   } else if (needed && room <= window.max_tokens) {
-    cut = choose_cut(window, session.messages, session.length(), std::min(window.keep_tokens, window.max_tokens - room));
+    cut =
+        choose_cut(window, session.messages, session.length(), std::min(window.keep_tokens, window.max_tokens - room));
   }
   if (!cut) return std::nullopt;
 

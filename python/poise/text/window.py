@@ -1,5 +1,6 @@
 """What a slide takes out of a conversation, so that later renderings agree with the shortened log."""
 
+# ruff: noqa: SLF001 - a part of Conversation that has a file of its own
 from __future__ import annotations
 
 import bisect
