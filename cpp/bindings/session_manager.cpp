@@ -49,6 +49,17 @@ void bind_session_manager(py::module_& module) {
           "Adds data that asks nothing; acknowledged when it returns. Raises InvalidArgument or ContextOverflow, the "
           "session unchanged.")
       .def(
+          "rebase",
+          [](M& self, const SessionId& session, Position base, const Tokens& tokens,
+             std::vector<MessageSpan> messages) { return self.rebase(session, base, tokens, std::move(messages)); },
+          py::arg("session"), py::arg("base"), py::arg("tokens"),
+          py::arg_v("messages", std::vector<MessageSpan>{}, "[]"), Release(),
+          "Replaces the log from `base` on; what is new is prefilled in idle time. Raises InvalidArgument, "
+          "ContextOverflow or Conflict (a durable turn runs), the session unchanged.")
+      .def("slide", &M::slide, py::arg("session"), py::arg("room") = 0, Release(),
+           "Drops a window session's oldest data if the shortened log is prepared, or if log + `room` tokens would "
+           "exceed max_tokens; None if there was nothing to do. Raises Conflict while a durable turn runs.")
+      .def(
           "turn",
           [](const std::shared_ptr<M>& self, const SessionId& session, TurnRequest request) {
             return std::make_shared<TurnStream>(self, session, std::move(request));

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from poise import _core
 from poise.background import Background
 from poise.errors import InvalidArgument
-from poise.options import EngineOptions, Question, Sampling
+from poise.options import EngineOptions, Question, Sampling, Window
 from poise.session import Content, Session
 from poise.text.conversation import Conversation
 from poise.text.messages import Message, is_ids, to_messages
 from poise.text.model import TextModel
+from poise.text.window import head_of
 from poise.tools.memory import ToolResultMemory
 
 if TYPE_CHECKING:
@@ -91,10 +92,12 @@ class Engine:
         template_arguments: Mapping[str, Any] | None = None,
         sampling: Sampling | None = None,
         preposition: bool = True,
+        window: Window | None = None,
     ) -> Session:
         """Opens a session. `tools` are OpenAI tool definitions; "x-results" beside "function" lists what a
         tool may
         return. `questions` are prepared after every change. `history` is earlier messages, or token ids.
+        `window` keeps the log short by dropping the oldest messages.
         """
         sampling = sampling or Sampling()
         asked = [Question(content=item) if isinstance(item, str) else item for item in questions]
@@ -123,6 +126,8 @@ class Engine:
                 preposition=preposition,
                 continuation_tokens=self.options.continuation_tokens,
                 sampling=sampling.core(),
+                # Messages are dropped by the session, together with their tokens.
+                window=window and window.core(head_of(spans), automatic=conversation is None),
             )
         )
         session = Session(
@@ -134,6 +139,7 @@ class Engine:
             questions=asked,
             told=messages,
             sampling=sampling,
+            window=window,
         )
         session.prepare()
         return session

@@ -125,6 +125,25 @@ GREEDY = Sampling(temperature=0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Window:
+    """Keeps a session's log within `max_tokens`: its oldest messages behind the head are dropped, down to
+    `keep_tokens`. From half way on the shortened log is prepared in idle time."""
+
+    keep_tokens: int  # length after a drop, head included
+    max_tokens: int  # the log never exceeds it
+    head_tokens: int | None = None  # stay for ever; None = the system message
+
+    def core(self, head_tokens: int, *, automatic: bool) -> _core.WindowOptions:
+        """The window as the core takes it; `head_tokens` where none are given."""
+        return _core.WindowOptions(
+            head_tokens=head_tokens if self.head_tokens is None else self.head_tokens,
+            keep_tokens=self.keep_tokens,
+            max_tokens=self.max_tokens,
+            automatic=automatic,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gate:
     """May answer from a ready distribution without a decode: lossy, and always labelled.
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from poise import _core, anticipate
 from poise.answer import AnswerReader
 from poise.anticipate import Guess, ToolGuess
+from poise.draft import Draft
 from poise.errors import Conflict, ContextOverflow, InvalidArgument, NotFound, ResourceExhausted
 from poise.events import Start, ToolCall
-from poise.options import MAX_NEW_TOKENS, Gate, Question, Sampling
+from poise.options import MAX_NEW_TOKENS, Gate, Question, Sampling, Window
 from poise.text.messages import Message, is_ids, result_text, to_messages, tool_message
 from poise.text.model import common
+from poise.text.window import drop_from
 from poise.turn import Turn
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class Session:
         questions: Iterable[Question] = (),
         told: Sequence[Message] = (),
         sampling: Sampling,
+        window: Window | None = None,
     ) -> None:
         """`told` are messages that the conversation already holds and that nothing was learned from yet."""
         self.id = session_id
@@ -70,6 +73,7 @@ class Session:
         self._engine = engine
         self._manager = engine.manager
         self._conversation = conversation
+        self._window = window
         self._tools = list(tools)
         self._questions = {question.label: question for question in questions}
         self._declared: dict[str, list[str]] = {}
@@ -82,6 +86,7 @@ class Session:
         self._asked: dict[Question, tuple[int, ...]] = {}  # registered questions as ids...
         self._asked_at = -1  # ...behind the log after this many changes
         self._closed = False
+        self._draft = Draft(self)  # the next user message, half typed
         self._lock = threading.RLock()
         for tool in tools:
             if "x-results" in tool:
@@ -113,9 +118,14 @@ class Session:
         """
         with self._lock:
             self._settle()
+            self._slide()
             ids, messages = self._read(content, results)
             plan = None
             if ids is None:
+                plan = self._plan(messages)
+                ids = plan.ids
+            slid = durable and self._slide(len(ids) + max_new_tokens, plan.rebase_to if plan else None)
+            if slid and plan is not None:
                 plan = self._plan(messages)
                 ids = plan.ids
             request = _core.TurnRequest(
@@ -133,6 +143,8 @@ class Session:
             if constraint is not None:
                 request.constraint = constraint
             stream = self._manager.turn(self.id, request)
+            if durable:
+                self._draft.forget()
             sent = _Request(ids, plan, self._calls)
             reader = AnswerReader(
                 self._engine.text,
@@ -171,6 +183,8 @@ class Session:
         content: Content = question.content
         defaults = {"max_new_tokens": question.max_new_tokens, "gate": question.gate}
         with self._lock:
+            self._settle()
+            self._slide()
             if not overrides.get("gate", question.gate) and self._asked_at == self._changes:
                 content = self._asked.get(question, content)  # already rendered for this log
         return self.turn(content, durable=False, **{**defaults, **overrides})
@@ -218,6 +232,22 @@ class Session:
             guess = Guess(kind, "client", tuple(ids), label, decides=decides, weight=weight)
             return self._manager.anticipate(self.id, guess.core())
 
+    def typing(self, text: str, *, rest_ms: float = 300.0) -> None:
+        """The next user message as far as it is typed. Each call takes the place of the one before; empty text
+        takes it back, and so does the next durable turn.
+
+        What more typing cannot change is prefilled in place. When typing has rested for `rest_ms`, the answer
+        to the text as it stands is prepared too. Returns at once.
+        """
+        if self._conversation is None:
+            raise InvalidArgument("this engine has no tokenizer: text that is typed means nothing to it")
+        with self._lock:
+            if not self._closed:
+                self._settle()
+                if not text:
+                    self._slide()
+                self._draft.type(text, rest_ms)
+
     def retract(self, anticipation: int) -> None:
         """Takes a guess back; unknown ids are ignored."""
         self._manager.retract(self.id, anticipation)
@@ -259,6 +289,7 @@ class Session:
                 tools=self._tools,
                 questions=self._questions.values(),
                 sampling=self.sampling,
+                window=self._window,
             )
             forked._declared = dict(self._declared)
             forked._calls = self._calls
@@ -313,7 +344,27 @@ class Session:
             raise InvalidArgument("the request adds nothing to the session: pass text, messages or token ids")
         return plan
 
+    def _slide(self, room: int = 0, rebase_to: int | None = None) -> bool:
+        """Between requests: drops the window's oldest messages if that is prepared and voids no guess, or if
+        `room` more tokens would not fit. Whether it did."""
+        conversation = self._conversation
+        if self._window is None or conversation is None or self._turn is not None:
+            return False
+        state = self._manager.state(self.id)
+        length = len(state.log) if rebase_to is None else rebase_to
+        if length + room <= self._window.max_tokens and (
+            not state.window_prepared or any(entry.ready for entry in state.entries)
+        ):
+            return False
+        drop = self._manager.slide(self.id, room)
+        if drop is None:
+            return False
+        drop_from(conversation, drop, len(self.state.messages) - drop.first_message)
+        self._changed()
+        return True
+
     def _append_ids(self, ids: list[int]) -> Appended:
+        self._slide(len(ids))
         appended = self._manager.append(self.id, ids)
         if self._conversation is not None:
             self._conversation.commit_ids(len(ids))
@@ -328,6 +379,8 @@ class Session:
             self._conversation.hold(messages)
             self._changed()
             return Appended(self.data_version, held=True)
+        if self._slide(len(plan.ids) + 1):
+            return self._append(messages)
         appended = self._manager.append(self.id, plan.ids, _spans(plan))
         self._conversation.commit(plan)
         self._changed()
@@ -414,6 +467,7 @@ class Session:
     def _changed(self) -> None:
         self._changes += 1
         self.prepare()
+        self._draft.renew()
 
     def prepare(self) -> None:
         """Has the guesses made anew, in the background. Happens by itself after every change."""

@@ -65,6 +65,7 @@ void SessionManager::Impl::stop() {
   }
   for (const auto& [key, session] : sessions_by_key) {
     owners.push_back(session->owner);
+    if (session->window) owners.push_back(session->window->owner);
     for (const auto& [id, entry] : session->entries.all()) owners.push_back(entry->owner);
   }
   for (const auto& [owner, keep] : releases) owners.push_back(owner);
@@ -115,6 +116,10 @@ std::shared_ptr<Session> SessionManager::Impl::add_session(Lock& lock, OpenOptio
                           std::to_string(info.max_context_tokens) +
                           "; shorten the history or load the model with more context_tokens");
   }
+  if (opened.window && static_cast<Position>(log.size()) > opened.window->max_tokens) {
+    throw ContextOverflow("open: " + std::to_string(log.size()) + " tokens exceed the window's max_tokens of " +
+                          std::to_string(opened.window->max_tokens) + "; shorten the history or widen the window");
+  }
   const TenantKey tenant = tenant_key(opened.tenant);
   if (sessions.size() >= options.max_sessions) {
     throw ResourceExhausted("open: " + std::to_string(sessions.size()) +
@@ -161,6 +166,12 @@ SessionId SessionManager::Impl::open(const OpenOptions& asked) {
                           "; it must be at least 0");
   }
   check_messages(asked.messages, asked.tokens.size());
+  if (asked.window) validate(*asked.window, info.max_context_tokens);
+  if (asked.thought) {
+    check_tokens(asked.thought->begin, "open: thought.begin");
+    check_tokens(asked.thought->end, "open: thought.end");
+    validate(*asked.thought);
+  }
   OpenOptions opened = asked;
   opened.tokens.clear();
   opened.messages.clear();
@@ -217,6 +228,7 @@ void SessionManager::Impl::close(const SessionId& id) {
       if (entry->worked) record_outcome(*entry, EntryOutcome::cancelled);
       drop_entry(*session, entry);
     }
+    drop_window(*session);
     releases.emplace_back(session->owner, 0);
     sessions.erase(session->id);
     sessions_by_key.erase(session->key);
@@ -269,6 +281,8 @@ SessionState SessionManager::Impl::state(const SessionId& id) {
   settle_versions(*session, state.resident_tokens);
   const auto [oldest, length] = session->lengths.front();
   state.resident_version = length - 1 <= state.resident_tokens ? oldest : 0;
+  state.window_dropped_tokens = session->window_dropped_tokens;
+  state.window_prepared = window_prepared(*session);
   state.busy = session->writer != nullptr;
   state.idle_error = session->idle_error;
   for (const auto& [entry_id, entry] : session->entries.all()) {
@@ -282,6 +296,7 @@ SessionState SessionManager::Impl::state(const SessionId& id) {
     out.label = entry->guess.label;
     out.tokens = static_cast<std::int32_t>(entry->tokens.size());
     out.continuation_tokens = static_cast<std::int32_t>(entry->continuation.size());
+    if (entry->thought) out.thought_tokens = entry->thought->tokens;
     out.decides = entry->decides;
     out.ready = entry->ready != nullptr;
     if (entry->ready) {
@@ -310,6 +325,15 @@ SessionId SessionManager::open(const OpenOptions& options) { return impl_->open(
 
 AppendResult SessionManager::append(const SessionId& session, TokenSpan tokens, std::vector<MessageSpan> messages) {
   return impl_->append(session, tokens, std::move(messages));
+}
+
+AppendResult SessionManager::rebase(const SessionId& session, Position base, TokenSpan tokens,
+                                    std::vector<MessageSpan> messages) {
+  return impl_->rebase(session, base, tokens, std::move(messages));
+}
+
+std::optional<WindowDrop> SessionManager::slide(const SessionId& session, Position room) {
+  return impl_->slide(session, room);
 }
 
 TurnId SessionManager::turn(const SessionId& session, TurnRequest request, std::shared_ptr<TurnSink> sink) {

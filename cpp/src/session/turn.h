@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "entry/entry_store.h"
 #include "poise/session.h"
@@ -32,9 +33,9 @@ struct Turn {
   Position base = 0;  ///< length of the log that the request's tokens follow
   Tokens context;     ///< log[0, base) + request
   OwnerId owner = kNoOwner;
-  OwnerId released_owner = kNoOwner;  ///< given up when the turn ends: the one that a branch replaced
-  EntryStore::Overlap overlap;        ///< the entry whose KV the request may resume from
-  bool log_is_base = true;            ///< false: the turn rebases
+  std::vector<OwnerId> released_owners;  ///< given up when the turn ends: what a branch or a slide replaced
+  EntryStore::Overlap overlap;           ///< the entry whose KV the request may resume from
+  bool log_is_base = true;               ///< false: the turn rebases
 
   std::recursive_mutex mutex;
   TurnStart start;

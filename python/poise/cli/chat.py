@@ -40,12 +40,17 @@ class Chat:
         self._system, self._desk = system, desk
         self._sampling, self._max_new_tokens = sampling, max_new_tokens
         self._tool_ms = tool_ms
+        self.types_ahead = False  # the status line says what was left to do at Enter
         self._open()
 
     def reset(self) -> None:
         """Starts over with an empty conversation."""
         self._session.close()
         self._open()
+
+    def typing(self, text: str) -> None:
+        """The next message as far as it is typed; commands are none."""
+        self._session.typing("" if text.lstrip().startswith("/") else text.strip())
 
     def say(self, text: str) -> None:
         """One message of the user, and the answers to the tool calls that follow from it.
@@ -84,12 +89,13 @@ class Chat:
             turn.cancel()
         self._console.out("")
         result = turn.result()
-        self._console.print(f"[dim]{escape(status_line(result))}[/dim]", soft_wrap=True)
+        self._console.print(f"[dim]{escape(status_line(result, typed=self.types_ahead))}[/dim]", soft_wrap=True)
         return result
 
 
-def status_line(result: TurnResult) -> str:
-    """One line: path, first-token time, what was prepared ahead, gap, and the whole turn."""
+def status_line(result: TurnResult, *, typed: bool = False) -> str:
+    """One line: path, first-token time, what was prepared ahead, gap, and the whole turn; `typed`: what was left
+    to prefill when Enter was pressed, by its name."""
     end = result.end
     parts = [result.path]
     if result.start is not None and result.start.label:
@@ -97,7 +103,7 @@ def status_line(result: TurnResult) -> str:
     parts.append(f"first token {end.timings.first_token_ms:.2f} ms")
     if result.start is not None:
         parts.append(f"{result.start.prepositioned_tokens} tokens prepared")
-    parts.append(f"{end.usage.prefilled_tokens} prefilled")
+    parts.append(f"{end.usage.prefilled_tokens} {'left to prefill at Enter' if typed else 'prefilled'}")
     if result.start is not None and result.start.gap is not None:
         parts.append(f"gap {result.start.gap:.2f}")
     parts.append(f"{end.usage.answer_tokens} tokens in {end.timings.total_ms:.0f} ms")

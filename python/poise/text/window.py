@@ -1,0 +1,94 @@
+"""What a slide takes out of a conversation, so that later renderings agree with the shortened log."""
+
+# ruff: noqa: SLF001 - a part of Conversation that has a file of its own
+from __future__ import annotations
+
+import bisect
+from typing import TYPE_CHECKING
+
+from poise.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from poise import _core
+    from poise.text.conversation import Conversation
+
+
+def drop_from(conversation: Conversation, drop: _core.WindowDrop, kept_messages: int) -> None:
+    """The log of `conversation` has lost the tokens [drop.begin, drop.end); behind them the core still knows
+    `kept_messages` messages.
+
+    Where both ends lie behind special tokens, which is where messages end, the marked text is cut there, and
+    the template may go on rewriting what is left. Otherwise (a message was too large, and was cut inside)
+    what is left counts as raw ids: nothing before this point can be rendered differently any more.
+    """
+    span = _whole_messages(conversation, drop)
+    dropped = drop.end - drop.begin
+    conversation.log_tokens -= dropped
+    del conversation._ids[drop.begin : drop.end]
+    if span is None:
+        last = max(drop.first_message, len(conversation.messages) - kept_messages)
+        del conversation.messages[drop.first_message : last]
+        conversation.log_text = conversation._render(conversation.messages, False) if conversation.messages else ""
+        conversation._floor = len(conversation.log_text)
+        conversation._boundaries = [(conversation._floor, conversation.log_tokens)]
+        return
+    begin, end, messages = span
+    known = conversation._boundaries
+    conversation.log_text = conversation.log_text[:begin] + conversation.log_text[end:]
+    conversation._boundaries = [
+        *((chars, ids) for chars, ids in known if ids <= drop.begin),
+        *((chars - (end - begin), ids - dropped) for chars, ids in known if ids > drop.end),
+    ]
+    if conversation._floor > begin:  # raw ids that were dropped bind nobody any more
+        conversation._floor = max(begin, conversation._floor - (end - begin))
+    del conversation.messages[messages]
+
+
+def head_of(spans: Sequence[_core.MessageSpan]) -> int:
+    """Tokens that stay for ever: the system message. Where it joins the log with the first turn only, the
+    log's first token stands for it: the core widens the head to the end of a message."""
+    return spans[0].end if spans and spans[0].role == "system" else 1
+
+
+def _whole_messages(conversation: Conversation, drop: _core.WindowDrop) -> tuple[int, int, slice] | None:
+    """The drop in marked characters of the log, and the messages that it covers; nothing if it cuts one."""
+    chars = {ids: marked for marked, ids in conversation._boundaries}
+    chars.setdefault(0, 0)
+    if drop.begin not in chars or drop.end not in chars:
+        return None
+    begin, end = chars[drop.begin], chars[drop.end]
+    try:
+        first, last = _messages_until(conversation, begin), _messages_until(conversation, end)
+    except InvalidArgument:
+        return None  # the template does not tell the half of a conversation
+    return (begin, end, slice(first, last))
+
+
+def _messages_until(conversation: Conversation, chars: int) -> int:
+    """How many messages end within the first `chars` marked characters of the log.
+
+    Raises InvalidArgument if the template tells the beginning of the conversation in another way than the log.
+    """
+    log = conversation.log_text
+    boundaries = [marked for marked, _ in conversation._boundaries]
+
+    def end_of(count: int) -> int:
+        """Where a message's last special token ends; behind it, the next message's text begins."""
+        text = conversation._render(conversation.messages[:count], False)
+        if not text.startswith(log) and not log.startswith(text):
+            raise InvalidArgument("the log was told otherwise")
+        if len(text) > len(log) and boundaries and boundaries[-1] == len(log) and not log.startswith(text.rstrip()):
+            return len(text)  # held back: it has no tokens yet
+        reach = bisect.bisect_right(boundaries, len(text))
+        return boundaries[reach - 1] if reach else 0
+
+    low, high = 0, len(conversation.messages)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if end_of(middle) <= chars:
+            low = middle
+        else:
+            high = middle - 1
+    return low
