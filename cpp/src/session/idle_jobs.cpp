@@ -242,9 +242,11 @@ std::shared_ptr<IdleJob> SessionManager::Impl::plan_job(const IdleCandidate& can
   // Slices: an idle step may not compute more than the executor's quantum.
   const Position resident = executor->resident_prefix(request.context, request.key, request.owner);
   const auto length = static_cast<Position>(request.context.size());
-  if (info.idle_quantum_tokens > 0 && length - resident > info.idle_quantum_tokens) {
+  // A new session's first slice begins behind its base prefix, so that the executor weighs the copy against all of it.
+  const Position begin = resident > 0 ? resident : base_tokens(*session, request.context);
+  if (info.idle_quantum_tokens > 0 && length - begin > info.idle_quantum_tokens) {
     planned->stage = IdleJob::Stage::prefill;
-    request.context.resize(static_cast<std::size_t>(resident + info.idle_quantum_tokens));
+    request.context.resize(static_cast<std::size_t>(begin + info.idle_quantum_tokens));
     request.max_new_tokens = 0;
     request.output_start = -1;  // it would lie behind the slice
     request.logits = {};
@@ -393,6 +395,7 @@ void SessionManager::Impl::finish_job(const std::shared_ptr<IdleJob>& done, cons
   counters.idle_prefilled_tokens += static_cast<std::uint64_t>(completion.prefilled_tokens);
   counters.idle_decoded_tokens += static_cast<std::uint64_t>(completion.generated_tokens);
   counters.idle_time += completion.prefill + completion.decode;
+  note_start(session, session.log, completion);
   if (completion.reason == FinishReason::cancelled) {
     ++counters.idle_jobs_cancelled;
   } else if (completion.reason == FinishReason::error) {

@@ -1,6 +1,7 @@
 // A turn: choosing its path, answering from an entry, asking the executor for the rest.
 #include <algorithm>
 
+#include "common/guide.h"
 #include "gate/gate.h"
 #include "poise/error.h"
 #include "session/manager_impl.h"
@@ -23,7 +24,8 @@ class SessionManager::Impl::TurnRequestSink final : public Sink {
       out.token = token.token;
       out.logprob = token.logprob;
       out.top_logprobs = token.top_logprobs;
-      ++turn_->end.decoded_tokens;
+      out.forced = token.forced;
+      turn_->end.decoded_tokens += token.forced ? 0 : 1;
       manager.emit(turn_, std::move(out));
     });
   }
@@ -32,8 +34,8 @@ class SessionManager::Impl::TurnRequestSink final : public Sink {
     with_manager([&](Impl& manager) {
       TurnEnd& end = turn_->end;
       if (turn_->follows_ready) {
-        // The last answer token never had KV; whatever else was prefilled was computed before.
-        end.reprefilled_tokens = std::max(0, done.prefilled_tokens - 1);
+        // Answer tokens that the entry had not decoded never had KV; whatever else was prefilled was computed before.
+        end.reprefilled_tokens = std::max(0, done.prefilled_tokens - turn_->fresh_answer_tokens);
         end.reused_tokens = end.context_tokens - end.reprefilled_tokens;
       } else {
         end.reused_tokens = done.reused_tokens;
@@ -41,9 +43,11 @@ class SessionManager::Impl::TurnRequestSink final : public Sink {
       }
       {
         const std::lock_guard lock(manager.mutex);
-        manager.scheduler.on_request_work(done.prefilled_tokens, done.prefill, done.generated_tokens, done.decode);
+        if (turn_->owner != kNoOwner) manager.note_start(*turn_->session, turn_->context, done);
+        // Forced tokens are no decodes.
+        manager.scheduler.on_request_work(done.prefilled_tokens, done.prefill, end.decoded_tokens, done.decode);
         manager.counters.request_prefilled_tokens += static_cast<std::uint64_t>(done.prefilled_tokens);
-        manager.counters.request_decoded_tokens += static_cast<std::uint64_t>(done.generated_tokens);
+        manager.counters.request_decoded_tokens += static_cast<std::uint64_t>(end.decoded_tokens);
       }
       manager.finish(turn_, done.reason, done.error);
     });
@@ -240,9 +244,7 @@ void SessionManager::Impl::answer_from_entry(const std::shared_ptr<Turn>& turn, 
   const std::lock_guard hold(turn->mutex);
   const TurnRequest& request = turn->request;
   const auto decision = static_cast<Position>(turn->context.size());
-  std::vector<std::uint32_t> mask;
-  const auto constraint = request.constraint ? request.constraint->clone() : nullptr;
-  if (constraint) mask.resize(mask_words(info.vocab_size));
+  Guide guide;
 
   std::uint64_t head = 0;
   std::uint64_t full = 0;
@@ -257,10 +259,7 @@ void SessionManager::Impl::answer_from_entry(const std::shared_ptr<Turn>& turn, 
       counts = count_tokens(context, decision);
       scan_request.counts = counts;
     }
-    if (constraint) {
-      constraint->fill_mask(mask);
-      scan_request.mask = mask;
-    }
+    scan_request.mask = guide.mask();
     const ScanResult result = row.scan(scan_request);
     ++(result.from_head ? head : full);
     TurnToken token;
@@ -273,34 +272,39 @@ void SessionManager::Impl::answer_from_entry(const std::shared_ptr<Turn>& turn, 
     return token;
   };
 
+  // Answer tokens that are also the entry's: behind them its rows say what comes next, and they have KV (but for its last).
+  std::size_t agreed = 0;
   try {
+    guide = Guide(request.constraint.get(), info.vocab_size);
     bool going = true;
-    std::size_t index = 0;
+    if (guide.finished()) {
+      finish(turn, FinishReason::constraint);
+      going = false;
+    }
     while (going) {
-      const ContinuationToken* known = index < plan.continuation.size() ? &plan.continuation[index] : nullptr;
+      const std::size_t index = turn->end.answer.size();
+      const bool along = agreed == index;
+      const ContinuationToken* known = along && index < plan.continuation.size() ? &plan.continuation[index] : nullptr;
       TurnToken token;
-      if (index == 0) {
+      if (const auto forced = guide.forced()) {
+        token.token = *forced;
+        token.forced = true;
+      } else if (index == 0) {
         token = draw(*plan.row);
-      } else if (known == nullptr) {
-        break;
-      } else if (plan.continuation_proven) {
+        token.prepositioned = true;
+      } else if (known != nullptr && plan.continuation_proven) {
         token.token = known->token.token;
         token.logprob = known->token.logprob;
-      } else if (known->row) {
+        token.prepositioned = true;
+      } else if (known != nullptr && known->row) {
         token = draw(*known->row);
+        token.prepositioned = true;
       } else {
         break;
       }
-      token.prepositioned = true;
-      if (constraint) constraint->accept(token.token);
-      const bool agrees = known != nullptr && known->token.token == token.token;
-      going = emit(turn, std::move(token));
-      if (constraint && going && constraint->finished()) {
-        finish(turn, FinishReason::constraint);
-        going = false;
-      }
-      if (!agrees) break;
-      ++index;
+      guide.accept(token.token);
+      if (known != nullptr && known->token.token == token.token) ++agreed;
+      going = emit(turn, std::move(token), guide.finished());
     }
   } catch (const std::exception& error) {
     finish(turn, FinishReason::error, error.what());
@@ -312,6 +316,8 @@ void SessionManager::Impl::answer_from_entry(const std::shared_ptr<Turn>& turn, 
   }
   if (turn->ended) return;
   turn->follows_ready = true;
+  const std::size_t with_kv = plan.continuation.empty() ? 0 : std::min(agreed, plan.continuation.size() - 1);
+  turn->fresh_answer_tokens = static_cast<std::int32_t>(turn->end.answer.size() - with_kv);
   request_tokens(turn);
 }
 
@@ -382,7 +388,7 @@ void SessionManager::Impl::start_from_executor(Turn& turn, std::int32_t reused_t
   turn.start.entry_age_ms = 0.0;
 }
 
-bool SessionManager::Impl::emit(const std::shared_ptr<Turn>& turn, TurnToken token) {
+bool SessionManager::Impl::emit(const std::shared_ptr<Turn>& turn, TurnToken token, bool constraint_finished) {
   if (turn->ended) return false;
   token.index = static_cast<std::int32_t>(turn->end.answer.size());
   turn->end.answer.push_back(token.token);
@@ -400,6 +406,8 @@ bool SessionManager::Impl::emit(const std::shared_ptr<Turn>& turn, TurnToken tok
   const Tokens& stops = turn->request.stop_tokens;
   if (std::find(stops.begin(), stops.end(), id) != stops.end()) {
     finish(turn, FinishReason::stop);
+  } else if (constraint_finished) {
+    finish(turn, FinishReason::constraint);
   } else if (static_cast<std::int32_t>(turn->end.answer.size()) >= turn->request.max_new_tokens) {
     finish(turn, FinishReason::length);
   }
