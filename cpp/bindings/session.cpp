@@ -66,6 +66,7 @@ void bind_anticipation(py::module_& module) {
                      "At most this many tokens of the guess are written by the model."),
                field("completion_stops", &A::completion_stops, "Ids that end the model's part."),
                field("suffix", &A::suffix, "Follows the model's part, up to the decision point."),
+               field("constraint", &A::constraint, "Of the answer: it is decoded ahead under it; None = all allowed."),
                field("weight", &A::weight, "The caller's belief among guesses of this kind, [0, 1]."),
                field("persistent", &A::persistent, "Computed again behind each new version (a registered question)."),
                field("may_branch", &A::may_branch, "May use a sequence of its own if that pays."),

@@ -118,6 +118,8 @@ struct Anticipation {
   std::int32_t completion_tokens = 0;
   Tokens completion_stops;
   Tokens suffix;
+  /// Of the answer: the continuation is decoded ahead under it, in its initial state at the decision point.
+  std::shared_ptr<const Constraint> constraint;
   double weight = 1.0;  ///< the caller's belief among guesses of this kind, [0, 1]
   /// Survives commits and is computed again behind each new version (a registered question).
   bool persistent = false;

@@ -296,9 +296,10 @@ void SessionManager::Impl::plan_entry_job(IdleJob& planned, Request& request) {
     request.sampling = entry.sampling;
     request.stop_tokens = session.options.stop_tokens.empty() ? info.end_tokens : session.options.stop_tokens;
     request.max_new_tokens = work.decode_tokens;
-    if (request.max_new_tokens > 0) {
-      request.logits.generated = true;
-    } else {
+    request.logits.generated = request.max_new_tokens > 0;
+    request.constraint = entry.guess.constraint;
+    // Asked for as a row of the context where no first token is chosen from it: none is wanted, or it is forced.
+    if (!entry.ready && (request.max_new_tokens == 0 || request.constraint)) {
       request.logits.context_positions = {planned.decision_position - 1};
     }
   } else {

@@ -143,7 +143,7 @@ std::optional<ReadyPlan> SessionManager::Impl::plan_ready(Session& session, Turn
   turn.start.continuation_tokens = std::max(1, static_cast<std::int32_t>(entry->continuation.size()));
   plan.continuation_proven = sampling.same_distribution(entry->sampling) &&
                              (sampling.greedy() || sampling.seed == entry->sampling.seed) && !turn.request.constraint &&
-                             turn.request.top_logprobs == 0;
+                             !entry->guess.constraint && turn.request.top_logprobs == 0;
   describe_entry(session, *entry, turn);
   turn.start.path = Path::ready;
   turn.start.gap = entry->ready->statistics().gap;
@@ -204,7 +204,7 @@ TurnId SessionManager::Impl::turn(const SessionId& id, TurnRequest request, std:
     session->expected_sampling = std::move(expected);
     if (turn->request.use_entries && turn->log_is_base) {
       ready = plan_ready(*session, *turn);
-      if (!ready && turn->request.gate) gate = plan_gate(*session, *turn);
+      if (!ready && turn->request.gate && !turn->request.constraint) gate = plan_gate(*session, *turn);
       if (!ready && !gate) {
         turn->overlap = session->entries.find_overlap(turn->request.tokens, session->version);
         if (turn->overlap.entry) describe_entry(*session, *turn->overlap.entry, *turn);
@@ -316,8 +316,11 @@ void SessionManager::Impl::answer_from_entry(const std::shared_ptr<Turn>& turn, 
   }
   if (turn->ended) return;
   turn->follows_ready = true;
-  const std::size_t with_kv = plan.continuation.empty() ? 0 : std::min(agreed, plan.continuation.size() - 1);
-  turn->fresh_answer_tokens = static_cast<std::int32_t>(turn->end.answer.size() - with_kv);
+  // The entry's last chosen token never had KV, nor what was forced behind it.
+  std::size_t with_kv = plan.continuation.size();
+  while (with_kv > 0 && plan.continuation[--with_kv].token.forced) {
+  }
+  turn->fresh_answer_tokens = static_cast<std::int32_t>(turn->end.answer.size() - std::min(agreed, with_kv));
   request_tokens(turn);
 }
 
