@@ -173,8 +173,7 @@ void bind_states(py::module_& module) {
               field("busy", &S::busy, "A durable turn runs."),
               field("idle_error", &S::idle_error, "Why idle work on it stopped; empty if it did not."),
               field("base_prefix", &S::base_prefix, "A declared beginning."),
-              field("prefix_use", &S::prefix_use, "Of a base prefix."),
-              field("entries", &S::entries, "Its entries."));
+              field("prefix_use", &S::prefix_use, "Of a base prefix."), field("entries", &S::entries, "Its entries."));
 }
 
 }  // namespace

@@ -16,9 +16,9 @@ from poise.errors import InvalidArgument
 from poise.options import EngineOptions, Question, Sampling
 from poise.prefix import RETENTION_PRIORITY, BasePrefix
 from poise.session import Content, Session
+from poise.text.beginning import beginning, text_salt
 from poise.text.conversation import Conversation
 from poise.text.messages import Message, is_ids, to_messages
-from poise.text.beginning import beginning, text_salt
 from poise.text.model import TextModel
 from poise.tools.memory import ToolResultMemory
 

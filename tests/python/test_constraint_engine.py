@@ -1,4 +1,4 @@
-"""Structured answers of real models: they are what was asked for, whatever the weights say, and whoever prepared them."""
+"""Structured answers of real models: what was asked for, whatever the weights say, and whoever prepared them."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ struct Job {
   }
   /// Of the next `tokens` tokens: belong to the context. Behind it lie generated ones.
   [[nodiscard]] std::int32_t context_share(std::int32_t tokens) const noexcept {
-    const auto left = static_cast<std::int32_t>(request.context.size()) -
-                      static_cast<std::int32_t>(sequence->cells.size());
+    const auto left =
+        static_cast<std::int32_t>(request.context.size()) - static_cast<std::int32_t>(sequence->cells.size());
     return std::clamp(left, 0, tokens);
   }
   /// Only the last generated token has no KV: the next pass is a decode.

@@ -98,9 +98,9 @@ struct OpenOptions {
   /// A declared beginning, prefilled once for its tenant's sessions of equal adapter and text_salt. Hidden: neither
   /// listed nor counted as a session.
   bool base_prefix = false;
-  std::int32_t continuation_tokens = 16;                  ///< how far entries are decoded ahead; 0 = distribution only
-  SamplingParams sampling;                                ///< the sampling that entries expect; a turn brings its own
-  Tokens stop_tokens;  ///< where a pre-decoded continuation ends; empty = the model's end tokens
+  std::int32_t continuation_tokens = 16;  ///< how far entries are decoded ahead; 0 = distribution only
+  SamplingParams sampling;                ///< the sampling that entries expect; a turn brings its own
+  Tokens stop_tokens;                     ///< where a pre-decoded continuation ends; empty = the model's end tokens
   std::optional<ThoughtOptions> thought;
   std::optional<WindowOptions> window;
 };

@@ -33,7 +33,7 @@ class Guide {
   std::unique_ptr<Constraint> constraint_;
   std::int32_t vocab_size_ = 0;
   std::vector<std::uint32_t> mask_;
-  Tokens run_;              // what the constraint forces from run_[next_] on
+  Tokens run_;  // what the constraint forces from run_[next_] on
   std::size_t next_ = 0;
   bool run_known_ = false;        // false: the constraint has not been asked since the last accepted id
   std::optional<bool> finished_;  // likewise

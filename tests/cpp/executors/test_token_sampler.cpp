@@ -131,8 +131,11 @@ class Pieces final : public Constraint {
   void fill_mask(std::span<std::uint32_t> mask) const override { std::fill(mask.begin(), mask.end(), ~0U); }
   [[nodiscard]] Tokens forced() const override {
     ++asked;
-    const auto at = static_cast<TokenId>(accepted);
-    return accepted < 4 ? Tokens{4 + at, 5 + at} : Tokens{};
+    Tokens piece;
+    for (std::size_t at = accepted; at < std::min<std::size_t>(accepted + 2, 4); ++at) {
+      piece.push_back(static_cast<TokenId>(4 + at));
+    }
+    return piece;
   }
   void accept(TokenId /*token*/) override { ++accepted; }
   void rollback(std::size_t count) override { accepted -= count; }
