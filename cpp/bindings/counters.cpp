@@ -14,6 +14,7 @@ struct Plain {
 
 constexpr Plain kPlain[] = {
     {"sessions_open", &Counters::sessions_open, "Now."},
+    {"base_prefixes", &Counters::base_prefixes, "Now."},
     {"entries", &Counters::entries, "Now."},
     {"entry_bytes", &Counters::entry_bytes, "Now: distributions and continuations."},
     {"turns_durable", &Counters::turns_durable, "Turns that commit."},
@@ -44,6 +45,8 @@ constexpr Plain kPlain[] = {
     {"used_decoded_tokens", &Counters::used_decoded_tokens, "Of the prepaid tokens: used by requests."},
     {"request_prefilled_tokens", &Counters::request_prefilled_tokens, "Computed while a client waited."},
     {"request_decoded_tokens", &Counters::request_decoded_tokens, "Computed while a client waited."},
+    {"prefix_sessions_started", &Counters::prefix_sessions_started, "Sessions that began with a base prefix."},
+    {"prefix_tokens_saved", &Counters::prefix_tokens_saved, "Of them: tokens found resident in place of a prefill."},
 };
 
 template <typename Enum>

@@ -97,7 +97,8 @@ void bind_stats(py::module_& module) {
                field("rollbacks", &S::rollbacks, "Sequences cut in place."),
                field("busy_ms", &S::busy, "In request steps."), field("idle_busy_ms", &S::idle_busy, "In idle steps."),
                field("prefill_us_per_token", &S::prefill_us_per_token, "Measured, averaged."),
-               field("decode_us_per_step", &S::decode_us_per_step, "Measured, averaged."));
+               field("decode_us_per_step", &S::decode_us_per_step, "Measured, averaged."),
+               field("copy_us", &S::copy_us, "Of one prefix to another sequence, measured; 0 = not told."));
 }
 
 }  // namespace

@@ -47,6 +47,7 @@ void bind_open(py::module_& module) {
                field("retention_priority", &O::retention_priority, "Of the log's KV, 36 to 100."),
                field("time_to_live_ms", &O::time_to_live, "Of the log's KV after the last use; None = no limit."),
                field("preposition", &O::preposition, "False: idle time is never spent on this session."),
+               field("base_prefix", &O::base_prefix, "A declared beginning: hidden, prefilled once for its tenant."),
                field("continuation_tokens", &O::continuation_tokens, "Tokens that entries are decoded ahead."),
                field("sampling", &O::sampling, "The sampling that entries expect."),
                field("stop_tokens", &O::stop_tokens, "Where a continuation ends; empty = the model's end tokens."),
@@ -65,6 +66,7 @@ void bind_anticipation(py::module_& module) {
                      "At most this many tokens of the guess are written by the model."),
                field("completion_stops", &A::completion_stops, "Ids that end the model's part."),
                field("suffix", &A::suffix, "Follows the model's part, up to the decision point."),
+               field("constraint", &A::constraint, "Of the answer: it is decoded ahead under it; None = all allowed."),
                field("weight", &A::weight, "The caller's belief among guesses of this kind, [0, 1]."),
                field("persistent", &A::persistent, "Computed again behind each new version (a registered question)."),
                field("may_branch", &A::may_branch, "May use a sequence of its own if that pays."),
@@ -151,6 +153,13 @@ void bind_states(py::module_& module) {
       field("gap", &E::gap, "Logits, best to second best."), field("top1", &E::top1, "The best id; -1 if none."),
       field("data_version", &E::data_version, "The version that it stands behind."));
 
+  using P = PrefixUse;
+  py::class_<P> prefix(module, "PrefixUse", "What a base prefix has spared the sessions that began with it.");
+  bind_result(prefix, field("sessions_started", &P::sessions_started, "Sessions that found it resident."),
+              field("tokens_saved", &P::tokens_saved, "Found resident where they would have been prefilled."),
+              field("time_saved_ms", &P::time_saved, "Measured prefill cost, less that of the copies."),
+              field("estimated", &P::estimated, "The executor does not tell one of these costs."));
+
   using S = SessionState;
   py::class_<S> state(module, "SessionState", "A session, as it stands.");
   bind_result(state, field("id", &S::id, "32 hexadecimal digits."), field("tenant", &S::tenant, "Who owns it."),
@@ -163,7 +172,8 @@ void bind_states(py::module_& module) {
               field("window_prepared", &S::window_prepared, "The next slide has its KV."),
               field("busy", &S::busy, "A durable turn runs."),
               field("idle_error", &S::idle_error, "Why idle work on it stopped; empty if it did not."),
-              field("entries", &S::entries, "Its entries."));
+              field("base_prefix", &S::base_prefix, "A declared beginning."),
+              field("prefix_use", &S::prefix_use, "Of a base prefix."), field("entries", &S::entries, "Its entries."));
 }
 
 }  // namespace

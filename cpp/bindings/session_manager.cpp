@@ -12,6 +12,7 @@ void bind_manager_options(py::module_& module) {
   py::class_<O> options(module, "ManagerOptions", "Caps and switches of a SessionManager.");
   bind_options(options, field("max_sessions", &O::max_sessions, "Of all tenants."),
                field("max_sessions_per_tenant", &O::max_sessions_per_tenant, "Of one tenant."),
+               field("max_base_prefixes_per_tenant", &O::max_base_prefixes_per_tenant, "Declared by one tenant."),
                field("max_entries_per_session", &O::max_entries_per_session, "Anticipations of one session."),
                field("max_entry_bytes", &O::max_entry_bytes, "Distributions and continuations of all sessions."),
                field("preposition", &O::preposition, "False: a plain prefix-caching session store."),

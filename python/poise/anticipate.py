@@ -40,10 +40,11 @@ class Guess:
     weight: float = 1.0
     persistent: bool = False
     asked: Question | None = None
+    constraint: _core.Constraint | None = None
 
     def core(self) -> _core.Anticipation:
         """The guess as the core takes it."""
-        return _core.Anticipation(
+        guess = _core.Anticipation(
             kind=getattr(_core.AnticipationKind, self.kind),
             source=getattr(_core.AnticipationSource, self.source),
             tokens=list(self.tokens),
@@ -55,6 +56,9 @@ class Guess:
             persistent=self.persistent,
             label=self.label,
         )
+        if self.constraint is not None:
+            guess.constraint = self.constraint
+        return guess
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from poise import _core
 from poise.background import Background
+from poise.constraint.compiler import Compiler
+from poise.constraint.specs import from_response_format
 from poise.errors import InvalidArgument
 from poise.options import EngineOptions, Question, Sampling, Window
+from poise.prefix import RETENTION_PRIORITY, BasePrefix
 from poise.session import Content, Session
+from poise.text.beginning import beginning, text_salt
 from poise.text.conversation import Conversation
 from poise.text.messages import Message, is_ids, to_messages
 from poise.text.model import TextModel
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from poise.constraint.specs import Spec
     from poise.text.tokenizer import Vocab
 
 
@@ -44,6 +50,8 @@ class Engine:
         self.background = Background("poise-anticipate")
         self.closed = False
         self._executor = executor
+        self._compiler: Compiler | None = None
+        self._making_compiler = threading.Lock()
 
     @classmethod
     def load(
@@ -101,6 +109,8 @@ class Engine:
         """
         sampling = sampling or Sampling()
         asked = [Question(content=item) if isinstance(item, str) else item for item in questions]
+        for question in asked:
+            self.constraint(question.constraint)  # a bad one is refused before the session opens
         conversation = None
         if self.text is not None:
             context = self.text.context(tools, template_arguments)
@@ -123,6 +133,7 @@ class Engine:
                 tenant=tenant,
                 tokens=tokens,
                 messages=spans,
+                text_salt=text_salt(tools, template_arguments),
                 preposition=preposition,
                 continuation_tokens=self.options.continuation_tokens,
                 sampling=sampling.core(),
@@ -143,6 +154,67 @@ class Engine:
         )
         session.prepare()
         return session
+
+    def declare_prefix(
+        self,
+        system: str | None = None,
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        tenant: str = "default",
+        template_arguments: Mapping[str, Any] | None = None,
+    ) -> BasePrefix:
+        """Has a beginning prefilled in idle time and kept: sessions that this tenant opens with the same system
+        prompt, tools and template arguments start from it, by copy or by prefill, whichever is cheaper.
+
+        Raises InvalidArgument (nothing to declare, no tokenizer) or ResourceExhausted (too many, see
+        max_base_prefixes_per_tenant).
+        """
+        if self.text is None:
+            raise InvalidArgument("this engine has no tokenizer, so a system prompt cannot be declared")
+        if system is None and not tools:
+            raise InvalidArgument("a prefix needs a system prompt or tools")
+        tokens = beginning(self.text, system, tools, template_arguments)
+        if not tokens:
+            raise InvalidArgument("the chat template renders nothing that every session with this beginning shares")
+        session_id = self.manager.open(
+            _core.OpenOptions(
+                tenant=tenant,
+                tokens=tokens,
+                text_salt=text_salt(tools, template_arguments),
+                base_prefix=True,
+                retention_priority=RETENTION_PRIORITY,
+                continuation_tokens=0,
+            )
+        )
+        return BasePrefix(self, session_id, tenant, tokens)
+
+    def constraint(
+        self,
+        constraint: Spec | _core.Constraint | None,
+        response_format: Mapping[str, Any] | None = None,
+    ) -> _core.Constraint | None:
+        """What a turn takes, in its initial state: compiled once and shared, so clone it before you change it.
+
+        Raises InvalidArgument for a spec that does not compile or that no text satisfies.
+        """
+        if response_format is not None:
+            if constraint is not None:
+                raise InvalidArgument("give a constraint or a response_format, not both")
+            constraint = from_response_format(response_format)
+        if constraint is None or isinstance(constraint, _core.Constraint):
+            return constraint
+        return self._constraints().compile(constraint)
+
+    def _constraints(self) -> Compiler:
+        with self._making_compiler:
+            if self._compiler is None:
+                if self.text is None:
+                    raise InvalidArgument("this engine has no tokenizer: pass a poise._core.Constraint over token ids")
+                info = self.info
+                turn = self.text.end_of_turn()
+                ends = [token for token in (turn, *info.end_tokens) if token is not None and token in info.end_tokens]
+                self._compiler = Compiler(self.text.tokenizer, info.vocab_size, ends, info.max_context_tokens)
+            return self._compiler
 
     def wait_prepositioned(self, timeout_s: float = 10.0) -> bool:
         """Waits until everything that idle time may prepare is prepared. Returns whether it got there."""

@@ -12,6 +12,8 @@ from poise.errors import InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from poise.constraint.specs import Spec
+
 _LLAMA = _core.LlamaOptions()
 _MANAGER = _core.ManagerOptions()
 _OPEN = _core.OpenOptions()
@@ -163,6 +165,7 @@ class Question:
     name: str = ""
     max_new_tokens: int = _TURN.max_new_tokens
     gate: Gate | None = None
+    constraint: Spec | _core.Constraint | None = None
 
     @property
     def label(self) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from poise import _core, anticipate
@@ -24,6 +24,7 @@ from poise.turn import Turn
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from poise.constraint.specs import Spec
     from poise.engine import Engine
     from poise.text.conversation import Conversation, Plan
 
@@ -106,16 +107,21 @@ class Session:
         stop_tokens: Sequence[int] = (),
         durable: bool = True,
         gate: Gate | None = None,
-        constraint: _core.Constraint | None = None,
+        constraint: Spec | _core.Constraint | None = None,
+        response_format: Mapping[str, Any] | None = None,
         keep_partial: bool = False,
         use_entries: bool = True,
     ) -> Turn:
         """Asks for an answer to text, messages or token ids; to `results` of the pending tool calls (one
         each, in order); or, with nothing given, to what was appended.
 
+        `constraint`: what the answer may be, see poise.constraint; `response_format` says the same as OpenAI's
+        API does.
+
         Raises before anything is changed: Conflict while another durable turn runs, ContextOverflow,
         InvalidArgument, NotFound.
         """
+        guide = self._engine.constraint(constraint, response_format)
         with self._lock:
             self._settle()
             self._slide()
@@ -140,8 +146,8 @@ class Session:
                 keep_partial=keep_partial,
                 use_entries=use_entries,
             )
-            if constraint is not None:
-                request.constraint = constraint
+            if guide is not None:
+                request.constraint = guide
             stream = self._manager.turn(self.id, request)
             if durable:
                 self._draft.forget()
@@ -181,7 +187,11 @@ class Session:
         elif not isinstance(question, Question):
             question = Question(content=tuple(question))
         content: Content = question.content
-        defaults = {"max_new_tokens": question.max_new_tokens, "gate": question.gate}
+        defaults = {
+            "max_new_tokens": question.max_new_tokens,
+            "gate": question.gate,
+            "constraint": None if overrides.get("response_format") else question.constraint,
+        }
         with self._lock:
             self._settle()
             self._slide()
@@ -195,6 +205,7 @@ class Session:
         """Has the answer prepared after every change of the log. Returns the label for ask()."""
         if isinstance(question, str):
             question = Question(content=question)
+        self._engine.constraint(question.constraint)
         with self._lock:
             self._questions[question.label] = question
         self.prepare()
@@ -508,7 +519,9 @@ class Session:
                 yield from anticipate.tool_results(conversation, calls, self._likely, model_tokens=tokens)
         if "question" in enabled:
             for question in questions:
-                yield from anticipate.question(conversation, question)
+                guide = self._engine.constraint(question.constraint)
+                for guess in anticipate.question(conversation, question):
+                    yield replace(guess, constraint=guide)
 
     def _declare(self, guesses: list[Guess]) -> None:
         for known, guess in list(self._standing.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING
 
 from poise.cli import main
@@ -25,4 +26,8 @@ def test_a_chat_with_tools(capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert called[: len(called) // 2] == called[len(called) // 2 :]
     status = [line for line in captured.out.splitlines() if " | first token " in line]
     assert len(status) == len(called) + 2
+    # the session behind the reset began with the desk's system prompt and tools, prefilled once
+    saved = [line for line in captured.out.splitlines() if line.startswith("system prompt and tools: ")]
+    assert len(saved) == 1
+    assert re.search(r"(1 session|2 sessions) began with it: \d+ tokens not prefilled again", saved[0])
     assert all(line.split()[0] in ("ready", "entry", "prefix", "cold") for line in status)

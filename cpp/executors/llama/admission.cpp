@@ -110,11 +110,32 @@ bool LlamaExecutor::Impl::admit(Job& job) {
     job.completion.queued = clock_.now() - job.enqueued_at;
     count_jobs();
     job.tell([&](Sink& sink) { sink.on_start(job.id, acquired->reused); });
+    if (!begin_answer(job)) {
+      return true;
+    }
   }
   if (!job.cancelled && acquired->reused == static_cast<Position>(job.tokens.size())) {
     finish(job, FinishReason::prefilled);  // only a prefill needs nothing more
   }
   return true;
+}
+
+// An answer whose first ids are forced begins at once, unless rows of the context come first. False: it has ended with
+// them, and the job is gone.
+bool LlamaExecutor::Impl::begin_answer(Job& job) {
+  if (!job.generates() || job.cancelled || !job.request.logits.context_positions.empty()) {
+    return true;
+  }
+  try {
+    const auto end = job.sampler->finished() ? std::nullopt : add_forced(job);
+    if (!end || job.cancelled) {
+      return true;
+    }
+    finish(job, *end);
+  } catch (const std::exception& error) {
+    finish(job, FinishReason::error, error.what());
+  }
+  return false;
 }
 
 // Sends the least important, youngest paused idle work back to the queue. False if there is none.

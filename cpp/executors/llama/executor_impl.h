@@ -84,6 +84,7 @@ class LlamaExecutor::Impl {
   void finish_cancelled();
   void admit_all();
   bool admit(llama::Job& job);
+  bool begin_answer(llama::Job& job);
   bool displace_idle();
   [[nodiscard]] bool may_start(const llama::Job& job) const;
   [[nodiscard]] bool requests_present() const;
@@ -106,6 +107,8 @@ class LlamaExecutor::Impl {
   void repair(const std::vector<llama::PassItem>& items);
   void deliver(llama::Job& job, const std::vector<Row>& rows);
   [[nodiscard]] std::optional<FinishReason> choose_token(llama::Job& job, std::span<const float> row, bool returned);
+  [[nodiscard]] std::optional<FinishReason> add_forced(llama::Job& job);
+  [[nodiscard]] std::optional<FinishReason> add_token(llama::Job& job, const GeneratedToken& token);
   [[nodiscard]] llama::Job* job_of(llama::SeqId seq) const;
 
   LlamaOptions options_;

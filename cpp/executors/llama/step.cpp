@@ -220,18 +220,16 @@ void LlamaExecutor::Impl::measure(const std::vector<PassItem>& items, Duration t
 }
 
 void LlamaExecutor::Impl::account(Job& job, std::int32_t tokens, bool idle, Duration share) {
-  const bool decodes = job.completion.generated_tokens > 0 &&
-                       kv_->size(*job.seq) >= job.context_tokens;  // before the pass's tokens are appended
+  // Behind the context lie generated tokens: one of them in a decode, several where the constraint forced them.
+  const Position begin = kv_->size(*job.seq);  // before the pass's tokens are appended
+  const std::int32_t context = std::clamp(job.context_tokens - begin, 0, tokens);
   Completion& completion = job.completion;
-  (decodes ? completion.decode : completion.prefill) += share;
-  completion.prefilled_tokens += decodes ? 0 : tokens;
-  const auto count = static_cast<std::uint64_t>(tokens);
+  completion.prefill += share * context / tokens;
+  completion.decode += share * (tokens - context) / tokens;
+  completion.prefilled_tokens += context;
   const std::lock_guard lock(mutex_);
-  if (decodes) {
-    (idle ? stats_.idle_decoded_tokens : stats_.decoded_tokens) += count;
-  } else {
-    (idle ? stats_.idle_prefilled_tokens : stats_.prefilled_tokens) += count;
-  }
+  (idle ? stats_.idle_prefilled_tokens : stats_.prefilled_tokens) += static_cast<std::uint64_t>(context);
+  (idle ? stats_.idle_decoded_tokens : stats_.decoded_tokens) += static_cast<std::uint64_t>(tokens - context);
 }
 
 void LlamaExecutor::Impl::settle(const std::vector<PassItem>& items, bool idle, Duration took) {
@@ -256,6 +254,7 @@ void LlamaExecutor::Impl::settle(const std::vector<PassItem>& items, bool idle, 
     const std::lock_guard lock(mutex_);
     stats_.prefill_us_per_token = costs_.prefill_us_per_token.value_or(0.0);
     stats_.decode_us_per_step = costs_.decode_us.value_or(0.0);
+    stats_.copy_us = costs_.copy_us.value_or(0.0);
   }
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (served[i] != nullptr) {
@@ -290,8 +289,11 @@ void LlamaExecutor::Impl::deliver(Job& job, const std::vector<Row>& rows) {
         end = choose_token(job, logits, returned);
       }
     }
-  } catch (const Error& error) {
+  } catch (const ScanError& error) {
     kv_->discard(*job.seq);  // a row without an answer comes from KV that cannot be trusted
+    finish(job, FinishReason::error, error.what());
+    return;
+  } catch (const std::exception& error) {  // the constraint's: it may be anybody's code
     finish(job, FinishReason::error, error.what());
     return;
   }
@@ -303,16 +305,40 @@ void LlamaExecutor::Impl::deliver(Job& job, const std::vector<Row>& rows) {
   }
 }
 
-// The token behind the last one, from its row. Returns why the request ends with it, if it does.
+// The token behind the last one, from its row, and those that are forced behind it. Returns why the request ends with
+// them, if it does.
 std::optional<FinishReason> LlamaExecutor::Impl::choose_token(Job& job, std::span<const float> row, bool returned) {
   if (job.sampler->finished()) {
     return FinishReason::constraint;
   }
   const auto position = static_cast<Position>(job.tokens.size());
-  if (job.request.logits.generated && !returned) {
-    job.tell([&](Sink& sink) { sink.on_logits(job.id, {position, row}); });
+  if (!job.sampler->forced(position)) {
+    if (job.request.logits.generated && !returned) {
+      job.tell([&](Sink& sink) { sink.on_logits(job.id, {position, row}); });
+    }
+    if (const auto end = add_token(job, job.sampler->choose(row, position))) {
+      return end;
+    }
   }
-  const GeneratedToken token = job.sampler->choose(row, position);
+  return add_forced(job);
+}
+
+// The ids that the constraint leaves no choice about: they need no row, and get their KV in one pass with the next token
+// that does.
+std::optional<FinishReason> LlamaExecutor::Impl::add_forced(Job& job) {
+  while (!job.cancelled) {
+    const auto token = job.sampler->forced(static_cast<Position>(job.tokens.size()));
+    if (!token) {
+      break;
+    }
+    if (const auto end = add_token(job, *token)) {
+      return end;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<FinishReason> LlamaExecutor::Impl::add_token(Job& job, const GeneratedToken& token) {
   const std::optional<FinishReason> end = job.sampler->accept(token.token);
   job.tokens.push_back(token.token);
   ++job.completion.generated_tokens;

@@ -12,6 +12,7 @@ namespace poise {
 struct Counters {
   // now
   std::uint64_t sessions_open = 0;
+  std::uint64_t base_prefixes = 0;
   std::uint64_t entries = 0;
   std::uint64_t entry_bytes = 0;
   // turns and commits
@@ -33,6 +34,8 @@ struct Counters {
   std::uint64_t used_prefilled_tokens = 0, used_decoded_tokens = 0;
   std::uint64_t request_prefilled_tokens = 0, request_decoded_tokens = 0;
   Duration idle_time{};
+  // base prefixes
+  std::uint64_t prefix_sessions_started = 0, prefix_tokens_saved = 0;
 
   [[nodiscard]] std::uint64_t turns(Path path) const { return turns_by_path[static_cast<std::size_t>(path)]; }
 };

@@ -173,6 +173,7 @@ struct ExecutorStats {
   std::chrono::nanoseconds busy{}, idle_busy{};  ///< time in request steps, in idle steps
   double prefill_us_per_token = 0.0;             ///< measured, exponentially averaged
   double decode_us_per_step = 0.0;
+  double copy_us = 0.0;  ///< of one prefix to another sequence, measured; 0 = not told
 };
 
 class Executor {

@@ -95,9 +95,12 @@ struct OpenOptions {
   std::int32_t retention_priority = 80;                   ///< of the log's KV, 36..100
   std::optional<std::chrono::milliseconds> time_to_live;  ///< of the log's KV after the last use
   bool preposition = true;                                ///< false: idle time is never spent on this session
-  std::int32_t continuation_tokens = 16;                  ///< how far entries are decoded ahead; 0 = distribution only
-  SamplingParams sampling;                                ///< the sampling that entries expect; a turn brings its own
-  Tokens stop_tokens;  ///< where a pre-decoded continuation ends; empty = the model's end tokens
+  /// A declared beginning, prefilled once for its tenant's sessions of equal adapter and text_salt. Hidden: neither
+  /// listed nor counted as a session.
+  bool base_prefix = false;
+  std::int32_t continuation_tokens = 16;  ///< how far entries are decoded ahead; 0 = distribution only
+  SamplingParams sampling;                ///< the sampling that entries expect; a turn brings its own
+  Tokens stop_tokens;                     ///< where a pre-decoded continuation ends; empty = the model's end tokens
   std::optional<ThoughtOptions> thought;
   std::optional<WindowOptions> window;
 };
@@ -115,6 +118,8 @@ struct Anticipation {
   std::int32_t completion_tokens = 0;
   Tokens completion_stops;
   Tokens suffix;
+  /// Of the answer: the continuation is decoded ahead under it, in its initial state at the decision point.
+  std::shared_ptr<const Constraint> constraint;
   double weight = 1.0;  ///< the caller's belief among guesses of this kind, [0, 1]
   /// Survives commits and is computed again behind each new version (a registered question).
   bool persistent = false;
@@ -221,6 +226,14 @@ struct EntryState {
   DataVersion data_version = 0;
 };
 
+/// What a base prefix has spared the sessions that began with it.
+struct PrefixUse {
+  std::uint64_t sessions_started = 0;
+  std::uint64_t tokens_saved = 0;  ///< found resident where they would have been prefilled
+  Duration time_saved{};           ///< their measured prefill cost, less that of the copies
+  bool estimated = false;          ///< the executor does not tell one of these costs: it is missing in time_saved
+};
+
 struct SessionState {
   SessionId id;
   std::string tenant;
@@ -233,6 +246,8 @@ struct SessionState {
   bool window_prepared = false;        ///< the next slide has its KV
   bool busy = false;                   ///< a durable turn runs
   std::string idle_error;              ///< why idle work on this session stopped; empty if it did not
+  bool base_prefix = false;
+  PrefixUse prefix_use;  ///< of a base prefix
   std::vector<EntryState> entries;
 };
 

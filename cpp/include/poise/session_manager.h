@@ -20,6 +20,7 @@ namespace poise {
 struct ManagerOptions {
   std::size_t max_sessions = 100'000;
   std::size_t max_sessions_per_tenant = 100'000;
+  std::size_t max_base_prefixes_per_tenant = 16;
   std::size_t max_entries_per_session = 64;
   std::uint64_t max_entry_bytes = 256U << 20U;  ///< distributions and continuations, all sessions
   bool preposition = true;                      ///< false: a plain prefix-caching session store

@@ -15,7 +15,7 @@ std::shared_ptr<Entry> EntryStore::find_equal(const Anticipation& guess) const {
     if (other.kind == guess.kind && other.decides == guess.decides &&
         other.completion_tokens == guess.completion_tokens && other.persistent == guess.persistent &&
         other.tokens == guess.tokens && other.completion_stops == guess.completion_stops &&
-        other.suffix == guess.suffix) {
+        other.suffix == guess.suffix && other.constraint == guess.constraint) {
       return entry;
     }
   }

@@ -1,6 +1,7 @@
 // Answers without the executor: from an entry's ready distribution and continuation, and from the gate.
 #include <algorithm>
 
+#include "common/guide.h"
 #include "gate/gate.h"
 #include "poise/error.h"
 #include "session/manager_impl.h"
@@ -22,7 +23,7 @@ std::optional<ReadyPlan> SessionManager::Impl::plan_ready(Session& session, Turn
   if (entry->thought) turn.start.thought_tokens = entry->thought->tokens;
   plan.continuation_proven = sampling.same_distribution(entry->sampling) &&
                              (sampling.greedy() || sampling.seed == entry->sampling.seed) && !turn.request.constraint &&
-                             turn.request.top_logprobs == 0;
+                             !entry->guess.constraint && turn.request.top_logprobs == 0;
   describe_entry(session, *entry, turn);
   turn.start.path = Path::ready;
   turn.start.gap = entry->ready->statistics().gap;
@@ -61,9 +62,7 @@ void SessionManager::Impl::answer_from_entry(const std::shared_ptr<Turn>& turn, 
   const std::lock_guard hold(turn->mutex);
   const TurnRequest& request = turn->request;
   const auto decision = static_cast<Position>(turn->context.size());
-  std::vector<std::uint32_t> mask;
-  const auto constraint = request.constraint ? request.constraint->clone() : nullptr;
-  if (constraint) mask.resize(mask_words(info.vocab_size));
+  Guide guide;
 
   std::uint64_t head = 0;
   std::uint64_t full = 0;
@@ -78,10 +77,7 @@ void SessionManager::Impl::answer_from_entry(const std::shared_ptr<Turn>& turn, 
       counts = count_tokens(context, decision);
       scan_request.counts = counts;
     }
-    if (constraint) {
-      constraint->fill_mask(mask);
-      scan_request.mask = mask;
-    }
+    scan_request.mask = guide.mask();
     const ScanResult result = row.scan(scan_request);
     ++(result.from_head ? head : full);
     TurnToken token;
@@ -94,34 +90,39 @@ void SessionManager::Impl::answer_from_entry(const std::shared_ptr<Turn>& turn, 
     return token;
   };
 
+  // Answer tokens that are also the entry's: behind them its rows say what comes next, and they have KV (but for its last).
+  std::size_t agreed = 0;
   try {
+    guide = Guide(request.constraint.get(), info.vocab_size);
     bool going = true;
-    std::size_t index = 0;
+    if (guide.finished()) {
+      finish(turn, FinishReason::constraint);
+      going = false;
+    }
     while (going) {
-      const ContinuationToken* known = index < plan.continuation.size() ? &plan.continuation[index] : nullptr;
+      const std::size_t index = turn->end.answer.size();
+      const bool along = agreed == index;
+      const ContinuationToken* known = along && index < plan.continuation.size() ? &plan.continuation[index] : nullptr;
       TurnToken token;
-      if (index == 0) {
+      if (const auto forced = guide.forced()) {
+        token.token = *forced;
+        token.forced = true;
+      } else if (index == 0) {
         token = draw(*plan.row);
-      } else if (known == nullptr) {
-        break;
-      } else if (plan.continuation_proven) {
+        token.prepositioned = true;
+      } else if (known != nullptr && plan.continuation_proven) {
         token.token = known->token.token;
         token.logprob = known->token.logprob;
-      } else if (known->row) {
+        token.prepositioned = true;
+      } else if (known != nullptr && known->row) {
         token = draw(*known->row);
+        token.prepositioned = true;
       } else {
         break;
       }
-      token.prepositioned = true;
-      if (constraint) constraint->accept(token.token);
-      const bool agrees = known != nullptr && known->token.token == token.token;
-      going = emit(turn, std::move(token));
-      if (constraint && going && constraint->finished()) {
-        finish(turn, FinishReason::constraint);
-        going = false;
-      }
-      if (!agrees) break;
-      ++index;
+      guide.accept(token.token);
+      if (known != nullptr && known->token.token == token.token) ++agreed;
+      going = emit(turn, std::move(token), guide.finished());
     }
   } catch (const std::exception& error) {
     finish(turn, FinishReason::error, error.what());
@@ -133,6 +134,11 @@ void SessionManager::Impl::answer_from_entry(const std::shared_ptr<Turn>& turn, 
   }
   if (turn->ended) return;
   turn->follows_ready = true;
+  // The entry's last chosen token never had KV, nor what was forced behind it.
+  std::size_t with_kv = plan.continuation.size();
+  while (with_kv > 0 && plan.continuation[--with_kv].token.forced) {
+  }
+  turn->fresh_answer_tokens = static_cast<std::int32_t>(turn->end.answer.size() - std::min(agreed, with_kv));
   request_tokens(turn);
 }
 

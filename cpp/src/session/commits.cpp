@@ -125,7 +125,7 @@ void SessionManager::Impl::await_commit(Lock& lock, const Session& session) {
 std::int32_t SessionManager::Impl::commit(Lock& lock, Session& session, Commit change) {
   const bool first = change.kind == JournalRecord::Kind::open;
   const DataVersion version = session.version + (first && change.tokens.empty() ? 0 : 1);
-  if (journal) {
+  if (journal && !session.options.base_prefix) {  // declared anew at every start
     JournalRecord record;
     record.kind = change.kind;
     record.session = session.id;

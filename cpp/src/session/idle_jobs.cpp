@@ -89,9 +89,11 @@ std::shared_ptr<IdleJob> SessionManager::Impl::plan_job(const IdleCandidate& can
   // Slices: an idle step may not compute more than the executor's quantum.
   const Position resident = executor->resident_prefix(request.context, request.key, request.owner);
   const auto length = static_cast<Position>(request.context.size());
-  if (info.idle_quantum_tokens > 0 && length - resident > info.idle_quantum_tokens) {
+  // A new session's first slice begins behind its base prefix, so that the executor weighs the copy against all of it.
+  const Position begin = resident > 0 ? resident : base_tokens(*session, request.context);
+  if (info.idle_quantum_tokens > 0 && length - begin > info.idle_quantum_tokens) {
     planned->stage = IdleJob::Stage::prefill;
-    request.context.resize(static_cast<std::size_t>(resident + info.idle_quantum_tokens));
+    request.context.resize(static_cast<std::size_t>(begin + info.idle_quantum_tokens));
     request.max_new_tokens = 0;
     request.output_start = -1;  // it would lie behind the slice
     request.logits = {};
@@ -148,9 +150,10 @@ void SessionManager::Impl::plan_entry_job(IdleJob& planned, Request& request) {
     } else if (thought != nullptr) {
       request.stop_tokens.push_back(session.options.thought->begin.back());
     }
-    if (request.max_new_tokens > 0) {
-      request.logits.generated = true;
-    } else {
+    request.logits.generated = request.max_new_tokens > 0;
+    request.constraint = entry.guess.constraint;
+    // Asked for as a row of the context where no first token is chosen from it: none is wanted, or it is forced.
+    if (!entry.ready && (request.max_new_tokens == 0 || request.constraint)) {
       request.logits.context_positions = {planned.decision_position - 1};
     }
   } else {
@@ -251,6 +254,7 @@ void SessionManager::Impl::finish_job(const std::shared_ptr<IdleJob>& done, cons
   counters.idle_prefilled_tokens += static_cast<std::uint64_t>(completion.prefilled_tokens);
   counters.idle_decoded_tokens += static_cast<std::uint64_t>(completion.generated_tokens);
   counters.idle_time += completion.prefill + completion.decode;
+  note_start(session, session.log, completion);
   if (completion.reason == FinishReason::cancelled) {
     ++counters.idle_jobs_cancelled;
   } else if (completion.reason == FinishReason::error) {

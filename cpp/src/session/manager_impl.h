@@ -2,6 +2,7 @@
 // never held while a sink runs, a journal writes, or an executor waits.
 //
 //   session_manager.cpp   the public face, sessions: open, fork, close, state
+//   base_prefixes.cpp     declared beginnings, and what they save
 //   commits.cpp           appends, rebases, durable turns' commits, what becomes of the entries
 //   windows.cpp           slides: a log's oldest data leaves it, its shortened form is prefilled ahead
 //   turns.cpp             choosing a path, requests to the executor, how turns end
@@ -123,6 +124,18 @@ class SessionManager::Impl {
   void settle_versions(Session& session, Position resident) const;
   void flush_releases();  ///< without the lock, never on the executor's thread
 
+  // base_prefixes.cpp; all of these need the lock
+  /// Throws InvalidArgument or ResourceExhausted if it may not be declared.
+  void check_base_prefix(const OpenOptions& opened, std::size_t tokens, TenantKey tenant) const;
+  /// Into the lists and counts of its kind, and out of them.
+  void enlist(const std::shared_ptr<Session>& session);
+  void delist(const std::shared_ptr<Session>& session);
+  std::shared_ptr<Session> base_of(const Session& session, TokenSpan context) const;
+  /// How many of the context's tokens a base prefix has resident.
+  Position base_tokens(const Session& session, TokenSpan context) const;
+  /// A request or idle job of the session has ended: if it was the first, what a base prefix saved it.
+  void note_start(Session& session, TokenSpan context, const Completion& done);
+
   // commits.cpp
   struct Commit {
     JournalRecord::Kind kind = JournalRecord::Kind::append;
@@ -170,7 +183,8 @@ class SessionManager::Impl {
   void describe_entry(const Session& session, const Entry& entry, Turn& turn) const;
   void request_tokens(const std::shared_ptr<Turn>& turn);
   void start_from_executor(Turn& turn, std::int32_t reused_tokens);
-  bool emit(const std::shared_ptr<Turn>& turn, TurnToken token);
+  /// `constraint_finished`: nothing may follow the token. Returns whether the turn goes on.
+  bool emit(const std::shared_ptr<Turn>& turn, TurnToken token, bool constraint_finished = false);
   void finish(const std::shared_ptr<Turn>& turn, FinishReason reason, std::string error = {});
 
   // answers.cpp
@@ -213,6 +227,7 @@ class SessionManager::Impl {
   std::mt19937_64 random;
   std::unordered_map<std::string, TenantKey> tenants;
   std::unordered_map<TenantKey, std::size_t> tenant_sessions;
+  std::unordered_map<TenantKey, std::vector<std::shared_ptr<Session>>> base_prefixes;
   SessionKey next_session = 1;
   OwnerId next_owner = 1;
   TurnId next_turn = 1;

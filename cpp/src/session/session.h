@@ -55,6 +55,8 @@ struct Session {
   bool committing = false;                     ///< a journal write is under way; the log must not change
   std::string idle_error;                      ///< why idle work failed; nothing more until the session changes
   bool closed = false;
+  bool kv_started = false;  ///< its first tokens have got their KV, computed or reused
+  PrefixUse prefix_use;     ///< of a base prefix
 
   [[nodiscard]] bool active() const noexcept { return writer || !readers.empty(); }
   [[nodiscard]] Position length() const noexcept { return static_cast<Position>(log.size()); }

@@ -121,11 +121,12 @@ std::shared_ptr<Session> SessionManager::Impl::add_session(Lock& lock, OpenOptio
                           std::to_string(opened.window->max_tokens) + "; shorten the history or widen the window");
   }
   const TenantKey tenant = tenant_key(opened.tenant);
-  if (sessions.size() >= options.max_sessions) {
-    throw ResourceExhausted("open: " + std::to_string(sessions.size()) +
+  check_base_prefix(opened, log.size(), tenant);
+  if (!opened.base_prefix && counters.sessions_open >= options.max_sessions) {
+    throw ResourceExhausted("open: " + std::to_string(counters.sessions_open) +
                             " sessions are open, the limit (max_sessions); close one first");
   }
-  if (tenant_sessions[tenant] >= options.max_sessions_per_tenant) {
+  if (!opened.base_prefix && tenant_sessions[tenant] >= options.max_sessions_per_tenant) {
     throw ResourceExhausted("open: tenant '" + opened.tenant + "' has " + std::to_string(tenant_sessions[tenant]) +
                             " sessions, the limit (max_sessions_per_tenant); close one first");
   }
@@ -140,15 +141,13 @@ std::shared_ptr<Session> SessionManager::Impl::add_session(Lock& lock, OpenOptio
   session->lengths.emplace_back(0, 0);
   sessions.emplace(session->id, session);
   sessions_by_key.emplace(session->key, session);
-  ++tenant_sessions[tenant];
-  ++counters.sessions_open;
+  enlist(session);
   try {
     commit(lock, *session, {JournalRecord::Kind::open, 0, std::move(log), std::move(messages), nullptr});
   } catch (...) {
     sessions.erase(session->id);
     sessions_by_key.erase(session->key);
-    --tenant_sessions[tenant];
-    --counters.sessions_open;
+    delist(session);
     throw;
   }
   return session;
@@ -195,8 +194,11 @@ SessionId SessionManager::Impl::fork(const SessionId& id, std::optional<Position
   for (const MessageSpan& message : parent->messages) {
     if (message.end <= length) messages.push_back(message);
   }
-  const auto child = add_session(lock, parent->options, Tokens(parent->log.begin(), parent->log.begin() + length),
+  OpenOptions opened = parent->options;
+  opened.base_prefix = false;
+  const auto child = add_session(lock, std::move(opened), Tokens(parent->log.begin(), parent->log.begin() + length),
                                  std::move(messages));
+  child->kv_started = !parent->options.base_prefix;  // otherwise its KV is the parent's, whatever that began with
   for (const auto& [old_id, entry] : parent->entries.all()) {
     if (!entry->guess.persistent) continue;
     auto copy = std::make_shared<Entry>();  // declared again; nothing paid, nothing drawn is shared
@@ -232,9 +234,8 @@ void SessionManager::Impl::close(const SessionId& id) {
     releases.emplace_back(session->owner, 0);
     sessions.erase(session->id);
     sessions_by_key.erase(session->key);
-    --tenant_sessions[session->tenant_key];
-    --counters.sessions_open;
-    if (journal) {
+    delist(session);
+    if (journal && !session->options.base_prefix) {
       JournalRecord record;
       record.kind = JournalRecord::Kind::close;
       record.session = session->id;
@@ -285,6 +286,8 @@ SessionState SessionManager::Impl::state(const SessionId& id) {
   state.window_prepared = window_prepared(*session);
   state.busy = session->writer != nullptr;
   state.idle_error = session->idle_error;
+  state.base_prefix = session->options.base_prefix;
+  state.prefix_use = session->prefix_use;
   for (const auto& [entry_id, entry] : session->entries.all()) {
     EntryState out;
     out.id = entry_id;
@@ -364,7 +367,7 @@ std::vector<SessionId> SessionManager::sessions(const std::string& tenant) const
   std::vector<SessionId> ids;
   const std::lock_guard lock(impl_->mutex);
   for (const auto& [id, session] : impl_->sessions) {
-    if (session->options.tenant == tenant) ids.push_back(id);
+    if (session->options.tenant == tenant && !session->options.base_prefix) ids.push_back(id);
   }
   std::sort(ids.begin(), ids.end());
   return ids;

@@ -43,7 +43,8 @@ struct Turn {
   bool started = false;  ///< on_start was sent
   bool ended = false;
   std::int32_t prepaid_answer_tokens = 0;
-  bool follows_ready = false;  ///< the executor request continues an answer that began from an entry
+  bool follows_ready = false;            ///< the executor request continues an answer that began from an entry
+  std::int32_t fresh_answer_tokens = 0;  ///< then: answer tokens before it that never had KV
   std::optional<RequestId> request_id;
 };
 

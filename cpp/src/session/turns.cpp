@@ -23,7 +23,8 @@ class SessionManager::Impl::TurnRequestSink final : public Sink {
       out.token = token.token;
       out.logprob = token.logprob;
       out.top_logprobs = token.top_logprobs;
-      ++turn_->end.decoded_tokens;
+      out.forced = token.forced;
+      turn_->end.decoded_tokens += token.forced ? 0 : 1;
       manager.emit(turn_, std::move(out));
     });
   }
@@ -32,8 +33,8 @@ class SessionManager::Impl::TurnRequestSink final : public Sink {
     with_manager([&](Impl& manager) {
       TurnEnd& end = turn_->end;
       if (turn_->follows_ready) {
-        // The last answer token never had KV; whatever else was prefilled was computed before.
-        end.reprefilled_tokens = std::max(0, done.prefilled_tokens - 1);
+        // Answer tokens that the entry had not decoded never had KV; whatever else was prefilled was computed before.
+        end.reprefilled_tokens = std::max(0, done.prefilled_tokens - turn_->fresh_answer_tokens);
         end.reused_tokens = end.context_tokens - end.reprefilled_tokens;
       } else {
         end.reused_tokens = done.reused_tokens;
@@ -41,9 +42,11 @@ class SessionManager::Impl::TurnRequestSink final : public Sink {
       }
       {
         const std::lock_guard lock(manager.mutex);
-        manager.scheduler.on_request_work(done.prefilled_tokens, done.prefill, done.generated_tokens, done.decode);
+        if (turn_->owner != kNoOwner) manager.note_start(*turn_->session, turn_->context, done);
+        // Forced tokens are no decodes.
+        manager.scheduler.on_request_work(done.prefilled_tokens, done.prefill, end.decoded_tokens, done.decode);
         manager.counters.request_prefilled_tokens += static_cast<std::uint64_t>(done.prefilled_tokens);
-        manager.counters.request_decoded_tokens += static_cast<std::uint64_t>(done.generated_tokens);
+        manager.counters.request_decoded_tokens += static_cast<std::uint64_t>(end.decoded_tokens);
       }
       manager.finish(turn_, done.reason, done.error);
     });
@@ -161,7 +164,7 @@ TurnId SessionManager::Impl::turn(const SessionId& id, TurnRequest request, std:
     session->expected_sampling = std::move(expected);
     if (turn->request.use_entries && turn->log_is_base) {
       ready = plan_ready(*session, *turn);
-      if (!ready && turn->request.gate) gate = plan_gate(*session, *turn);
+      if (!ready && turn->request.gate && !turn->request.constraint) gate = plan_gate(*session, *turn);
       if (!ready && !gate) {
         turn->overlap = session->entries.find_overlap(turn->request.tokens, session->version);
         if (turn->overlap.entry) describe_entry(*session, *turn->overlap.entry, *turn);
@@ -250,7 +253,7 @@ void SessionManager::Impl::start_from_executor(Turn& turn, std::int32_t reused_t
   turn.start.entry_age_ms = 0.0;
 }
 
-bool SessionManager::Impl::emit(const std::shared_ptr<Turn>& turn, TurnToken token) {
+bool SessionManager::Impl::emit(const std::shared_ptr<Turn>& turn, TurnToken token, bool constraint_finished) {
   if (turn->ended) return false;
   token.index = static_cast<std::int32_t>(turn->end.answer.size());
   turn->end.answer.push_back(token.token);
@@ -268,6 +271,8 @@ bool SessionManager::Impl::emit(const std::shared_ptr<Turn>& turn, TurnToken tok
   const Tokens& stops = turn->request.stop_tokens;
   if (std::find(stops.begin(), stops.end(), id) != stops.end()) {
     finish(turn, FinishReason::stop);
+  } else if (constraint_finished) {
+    finish(turn, FinishReason::constraint);
   } else if (static_cast<std::int32_t>(turn->end.answer.size()) >= turn->request.max_new_tokens) {
     finish(turn, FinishReason::length);
   }

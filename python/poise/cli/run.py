@@ -54,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
                 chat.say(line)
             except Error as error:  # the session lives on
                 print(f"poise: {error}", file=sys.stderr)
+        if (savings := chat.savings()) is not None:
+            console.print(f"[dim]{escape(savings)}[/dim]", soft_wrap=True)
     return 0
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from poise.errors import InvalidArgument
 from poise.text.template import CHATML, ChatTemplate
 from poise.text.tokenizer import Tokenizer, Vocab
 
@@ -62,6 +63,18 @@ class TextModel:
             now=context.now,
             arguments=context.arguments,
         )
+
+    def end_of_turn(self) -> int | None:
+        """The special token that the template puts behind an answer; nothing if there is none."""
+        if self.template is None:
+            return None
+        said = ({"role": "user", "content": "question"}, {"role": "assistant", "content": "answer"})
+        try:
+            text = self.render([self.mark(message) for message in said], self.context(), prompt=False)
+        except InvalidArgument:
+            return None
+        tail = text[text.rfind("answer") + len("answer") :]
+        return next((token for _, token, _ in self.tokenizer.special.split(tail) if token is not None), None)
 
     def stable_ids(self, marked: str, *, at_start: bool = False) -> list[int]:
         """The ids of marked text that no continuation of it can change, tried on continuations of each
