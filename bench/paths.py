@@ -50,7 +50,7 @@ FULL = Plan(
     rollbacks=20,
     contexts=[256, 1024, 4096, 8192],
     entries=[1, 8, 64, 256],
-    repetitions=15,
+    repetitions=9,
     cold_repetitions=3,
     answer_tokens=32,
 )

@@ -68,6 +68,7 @@ class Server:
             port = probe.getsockname()[1]
         self.words = [
             "-m", model, "-c", context_tokens, "-np", 1, "-t", threads, "-tb", threads, "-ub", 512,
+            "--override-kv", f"llama.context_length=int:{context_tokens}",  # it would cap a slot at the trained length
             "--cache-ram", 0, "--no-webui", "--host", "127.0.0.1", "--port", port,
         ]  # fmt: skip
         self._log = tempfile.NamedTemporaryFile("w+", suffix=".log")  # noqa: SIM115
