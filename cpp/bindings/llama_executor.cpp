@@ -23,6 +23,21 @@ void define_options(py::module_& module) {
   bind_options(size, field("context_tokens", &C::context_tokens, "Of each sequence."),
                field("sequences", &C::sequences, "How many."));
 
+  using L = LoadedAdapter;
+  py::class_<L> loaded(module, "LoadedAdapter", "A LoRA adapter that an executor has loaded.");
+  bind_result(loaded, field("id", &L::id, "What KvKey.adapter_id calls it, from 1."),
+              field("name", &L::name, "How people call it."), field("path", &L::path, "Its file."),
+              field("fingerprint", &L::fingerprint, "SHA-256 in hex, by the model's rule."),
+              field("size_bytes", &L::size_bytes, "Of the file."));
+
+  using T = SizeClassState;
+  py::class_<T> state(module, "SizeClassState", "What a size class holds now.");
+  bind_result(state, field("size", &T::size, "Length and number of its sequences."),
+              field("kv_bytes", &T::kv_bytes, "Allocated."),
+              field("sequences_used", &T::sequences_used, "Of its sequences."),
+              field("resident_tokens", &T::resident_tokens, "In its sequences."),
+              field("promotions", &T::promotions, "Since start: owners that came from a smaller class."));
+
   using O = LlamaOptions;
   py::class_<O> options(module, "LlamaOptions", "What the embedded executor is started with.");
   bind_options(options, field("model_path", &O::model_path, "A GGUF file."),
@@ -96,7 +111,9 @@ void bind_llama_executor(py::module_& module) {
           "vocab", [](const LlamaExecutor& self) { return std::const_pointer_cast<LlamaVocab>(self.vocab()); },
           "Tokenizer and template of the model file.")
       .def_property_readonly(
-          "options", [](const LlamaExecutor& self) { return self.options(); }, "The options as resolved.");
+          "options", [](const LlamaExecutor& self) { return self.options(); }, "The options as resolved.")
+      .def_property_readonly("adapters", &LlamaExecutor::adapters, "The loaded adapters, by id - 1.")
+      .def_property_readonly("classes", &LlamaExecutor::classes, "The size classes now, ascending; at least one.");
 }
 
 }  // namespace poise::bindings

@@ -101,11 +101,14 @@ class Engine:
         sampling: Sampling | None = None,
         preposition: bool = True,
         window: Window | None = None,
+        adapter: str | int | None = None,
+        adapter_scale: float = 1.0,
     ) -> Session:
         """Opens a session. `tools` are OpenAI tool definitions; "x-results" beside "function" lists what a
         tool may
         return. `questions` are prepared after every change. `history` is earlier messages, or token ids.
         `window` keeps the log short by dropping the oldest messages.
+        `adapter` is the name (or id) of a loaded LoRA adapter: all of the session is computed with it.
         """
         sampling = sampling or Sampling()
         asked = [Question(content=item) if isinstance(item, str) else item for item in questions]
@@ -128,9 +131,12 @@ class Engine:
         spans: list[_core.MessageSpan] = []
         if messages:
             tokens, spans = self._begin(conversation, messages)
+        adapter_id = self.adapter_id(adapter)
         session_id = self.manager.open(
             _core.OpenOptions(
                 tenant=tenant,
+                adapter_id=adapter_id,
+                adapter_scale=adapter_scale if adapter_id else 0.0,
                 tokens=tokens,
                 messages=spans,
                 text_salt=text_salt(tools, template_arguments),
@@ -215,6 +221,24 @@ class Engine:
                 ends = [token for token in (turn, *info.end_tokens) if token is not None and token in info.end_tokens]
                 self._compiler = Compiler(self.text.tokenizer, info.vocab_size, ends, info.max_context_tokens)
             return self._compiler
+
+    @property
+    def adapters(self) -> list[_core.LoadedAdapter]:
+        """The LoRA adapters that sessions may choose."""
+        return self._executor.adapters if isinstance(self._executor, _core.LlamaExecutor) else []
+
+    def adapter_id(self, adapter: str | int | None) -> int:
+        """The id of a loaded adapter; 0 for None. Executors that load theirs elsewhere are given ids."""
+        if adapter is None:
+            return 0
+        loaded = self.adapters
+        for item in loaded:
+            if adapter in (item.name, item.id):
+                return item.id
+        if isinstance(adapter, int) and not isinstance(self._executor, _core.LlamaExecutor):
+            return adapter
+        names = ", ".join(f"{item.name!r}" for item in loaded) or "none"
+        raise InvalidArgument(f"adapter {adapter!r} is not loaded; loaded are: {names} (EngineOptions.adapters)")
 
     def wait_prepositioned(self, timeout_s: float = 10.0) -> bool:
         """Waits until everything that idle time may prepare is prepared. Returns whether it got there."""

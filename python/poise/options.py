@@ -3,7 +3,9 @@ these fields."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from poise import _core
@@ -25,9 +27,33 @@ ANTICIPATIONS = ("turn", "question", "tool_result:declared", "tool_result:learne
 LAYOUTS = ("automatic", "streams", "unified")
 
 
-def option(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:  # noqa: A002 - argparse's word
-    """A field that is also a CLI flag."""
-    return field(default=default, metadata={"help": help, "choices": choices})
+def option(
+    default: Any,
+    help: str,  # noqa: A002 - argparse's word
+    choices: tuple[str, ...] = (),
+    metavar: str = "KIND",
+) -> Any:
+    """A field that is also a CLI flag. `metavar` names a value of a tuple in the help."""
+    return field(default=default, metadata={"help": help, "choices": choices, "metavar": metavar})
+
+
+def _adapter(given: str) -> _core.AdapterFile:
+    """A LoRA file as "name=path", or a path whose name is the file's without its ending."""
+    name, equals, path = given.partition("=")
+    if not equals:
+        name, path = Path(given).stem, given
+    if not name or not path:
+        raise InvalidArgument(f"adapters: {given!r} is neither NAME=PATH nor a path")
+    return _core.AdapterFile(name=name, path=path)
+
+
+def _size_class(given: str) -> _core.SizeClass:
+    """A length and a number of sequences: "4096x6", or "4kx6"."""
+    found = re.fullmatch(r"(\d{1,7})(k?)x(\d{1,3})", given.strip().lower())
+    if found is None:
+        raise InvalidArgument(f"size_classes: {given!r} is not TOKENSxSEQUENCES, such as 4096x6 or 16kx2")
+    tokens = int(found.group(1)) * (1024 if found.group(2) else 1)
+    return _core.SizeClass(context_tokens=tokens, sequences=int(found.group(3)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +69,13 @@ class EngineOptions:
     max_idle_step_ms: float = option(_LLAMA.max_idle_step_ms, "longest that a request may wait for idle work")
     park_bytes: int = option(_LLAMA.park_bytes, "host memory for sessions whose KV is not resident")
     max_kv_bytes: int = option(_LLAMA.max_kv_bytes, "refuse a larger KV cache; 0 = what is free")
+    adapters: tuple[str, ...] = option((), "LoRA adapters, loaded at start", metavar="NAME=PATH")
+    size_classes: tuple[str, ...] = option(
+        (),
+        "lengths of sequences and how many of each, ascending, in place of max_sequences and context_tokens "
+        "(for example 4kx6 16kx2 64kx1)",
+        metavar="TOKENSxSEQUENCES",
+    )
     max_sessions: int = option(_MANAGER.max_sessions, "open sessions")
     preposition: bool = option(_MANAGER.preposition, "spend idle time on what may come next")
     idle_time_share: float = option(_MANAGER.idle.max_time_share, "share of idle time that may be spent, up to 1")
@@ -61,6 +94,10 @@ class EngineOptions:
         unknown = set(self.anticipate) - set(ANTICIPATIONS)
         if unknown:
             raise InvalidArgument(f"anticipate: {sorted(unknown)} is unknown; choose from {list(ANTICIPATIONS)}")
+        for given in self.adapters:
+            _adapter(given)
+        for given in self.size_classes:
+            _size_class(given)
         for item in fields(self):
             choices = item.metadata["choices"]
             if choices and isinstance(item.default, str) and getattr(self, item.name) not in choices:
@@ -81,6 +118,8 @@ class EngineOptions:
             max_idle_step_ms=self.max_idle_step_ms,
             park_bytes=self.park_bytes,
             max_kv_bytes=self.max_kv_bytes,
+            adapters=[_adapter(given) for given in self.adapters],
+            size_classes=[_size_class(given) for given in self.size_classes],
             progress=progress,
         )
 

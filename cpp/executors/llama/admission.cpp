@@ -1,6 +1,7 @@
 // Who runs: arrivals, cancellation, sequences, displacement of idle work, and the end of a request.
 #include <algorithm>
 
+#include "common/format.h"
 #include "executors/llama/executor_impl.h"
 
 namespace poise {
@@ -87,16 +88,33 @@ void LlamaExecutor::Impl::admit_all() {
   std::stable_sort(waiting.begin(), waiting.end(),
                    [](const Job* a, const Job* b) { return a->request.priority > b->request.priority; });
   for (Job* job : waiting) {
-    while (!admit(*job) && !idle && displace_idle()) {
+    while (!admit(*job) && !idle && displace_idle(kv_->target_pool(kv_request(*job), clock_.now()))) {
     }
   }
   count_jobs();
 }
 
+llama::KvRequest LlamaExecutor::Impl::kv_request(const Job& job) const {
+  const Position left = job.request.max_new_tokens - job.completion.generated_tokens;  // displaced work has some
+  return {job.id,
+          job.request.owner,
+          job.request.key,
+          job.tokens,
+          job.reuse_limit(),
+          static_cast<Position>(job.tokens.size()) + left,
+          job.idle()};
+}
+
 // False if no sequence can be had now. The job may be finished (and gone) when this returns true.
 bool LlamaExecutor::Impl::admit(Job& job) {
-  const auto acquired =
-      kv_->acquire({job.id, job.request.owner, job.request.key, job.tokens, job.reuse_limit()}, clock_.now());
+  const llama::KvRequest wanted = kv_request(job);
+  if (kv_->refuses(wanted)) {
+    finish(job, FinishReason::error,
+           text("idle work of owner ", wanted.owner, " was not done: every sequence of its size holds the KV of a session ",
+                "that was asked later; raise max_sequences (", info_.max_sequences, ") to prepare more sessions at once"));
+    return true;
+  }
+  const auto acquired = kv_->acquire(wanted, clock_.now());
   if (!acquired) {
     return false;
   }
@@ -138,11 +156,12 @@ bool LlamaExecutor::Impl::begin_answer(Job& job) {
   return false;
 }
 
-// Sends the least important, youngest paused idle work back to the queue. False if there is none.
-bool LlamaExecutor::Impl::displace_idle() {
+// Sends the least important, youngest paused idle work of a pool back to the queue. False if there is none.
+bool LlamaExecutor::Impl::displace_idle(std::size_t pool) {
   Job* chosen = nullptr;
   for (const JobPtr& job : jobs_) {
-    if (job->idle() && job->seq && (chosen == nullptr || job->request.priority <= chosen->request.priority)) {
+    if (job->idle() && job->seq && kv_->pool_index(*job->seq) == pool &&
+        (chosen == nullptr || job->request.priority <= chosen->request.priority)) {
       chosen = job.get();
     }
   }

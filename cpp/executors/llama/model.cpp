@@ -38,7 +38,8 @@ void check_generates(const Model& model) {
 }  // namespace
 
 std::shared_ptr<const Model> load_model(const std::string& path, std::int32_t gpu_layers,
-                                        const std::function<void(float)>& progress) {
+                                        const std::function<void(float)>& progress,
+                                        const std::vector<AdapterFile>& adapters) {
   start_backend();
   auto model = std::make_shared<Model>();
   model->file = inspect_gguf(path);
@@ -71,6 +72,11 @@ std::shared_ptr<const Model> load_model(const std::string& path, std::int32_t gp
   model->recurrent = llama_model_is_recurrent(model->handle.get()) || llama_model_is_hybrid(model->handle.get());
   model->window_tokens = std::max(0, llama_model_n_swa(model->handle.get()));
   model->on_gpu = gpu_layers != 0 && llama_supports_gpu_offload();
+  // before any context: a context's graphs have room for the adapters that it knows of
+  for (const AdapterFile& file : adapters) {
+    const auto id = static_cast<std::int32_t>(model->adapters.size()) + 1;
+    model->adapters.push_back(load_adapter(model->handle.get(), model->file, file, id));
+  }
   return model;
 }
 

@@ -19,10 +19,28 @@ struct AdapterFile {
   std::string path;
 };
 
+/// A LoRA adapter that an executor has loaded.
+struct LoadedAdapter {
+  std::int32_t id = 0;  ///< what KvKey::adapter_id calls it, from 1
+  std::string name;
+  std::string path;
+  std::string fingerprint;  ///< SHA-256 in hex, by the model's rule; ExecutorInfo::model_fingerprint stays the model's
+  std::uint64_t size_bytes = 0;
+};
+
 /// Sequences of one length over the same weights.
 struct SizeClass {
   Position context_tokens = 0;
   std::int32_t sequences = 0;
+};
+
+/// What a size class holds now.
+struct SizeClassState {
+  SizeClass size;
+  std::uint64_t kv_bytes = 0;  ///< allocated
+  std::int32_t sequences_used = 0;
+  std::int64_t resident_tokens = 0;
+  std::uint64_t promotions = 0;  ///< since start: owners that came from a smaller class
 };
 
 struct LlamaOptions {
@@ -62,7 +80,7 @@ class LlamaVocab {
   [[nodiscard]] virtual std::int32_t size() const = 0;
 };
 
-/// Loads a model. Throws ModelError (missing, truncated, unsupported), ResourceExhausted (the memory plan does
+/// Loads a model and its adapters. Throws ModelError (missing, truncated, unsupported), ResourceExhausted (the memory plan does
 /// not fit, with the plan and the options that shrink it) or InvalidArgument (options).
 class LlamaExecutor final : public Executor {
  public:
@@ -72,6 +90,10 @@ class LlamaExecutor final : public Executor {
   [[nodiscard]] std::shared_ptr<const LlamaVocab> vocab() const;
   /// The options as resolved: automatic values replaced by what was chosen.
   [[nodiscard]] const LlamaOptions& options() const noexcept;
+  /// By id - 1.
+  [[nodiscard]] std::vector<LoadedAdapter> adapters() const;
+  /// Ascending; one if no size classes were asked for.
+  [[nodiscard]] std::vector<SizeClassState> classes() const;
 
   RequestId enqueue(Request request, std::shared_ptr<Sink> sink) override;
   void cancel(RequestId id) override;

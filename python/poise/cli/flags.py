@@ -31,13 +31,9 @@ def add_engine_flags(parser: argparse.ArgumentParser, only: Collection[str] | No
                 **extra,
             )
         elif isinstance(item.default, tuple):
+            shown = f"{words}: {', '.join(item.default)}" if item.default else f"{words} (default: none)"
             group.add_argument(
-                flag,
-                nargs="*",
-                choices=choices,
-                metavar="KIND",
-                help=f"{words}: {', '.join(item.default)}",
-                **extra,
+                flag, nargs="*", choices=choices, metavar=item.metadata["metavar"], help=shown, **extra
             )
         else:
             kind = int if item.default is None else type(item.default)
