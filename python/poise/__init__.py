@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         ResourceExhausted,
         ScanError,
     )
-    from poise.events import End, Event, Notice, Start, Text, Timings, ToolCall, TurnResult, Usage
+    from poise.events import End, Event, Notice, Start, Text, Thought, Timings, ToolCall, TurnResult, Usage
     from poise.options import GREEDY, EngineOptions, Gate, Question, Sampling
     from poise.session import Appended, Session
     from poise.turn import Turn
@@ -48,6 +48,7 @@ __all__ = [
     "Session",
     "Start",
     "Text",
+    "Thought",
     "Timings",
     "ToolCall",
     "Turn",

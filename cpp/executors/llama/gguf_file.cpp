@@ -121,9 +121,9 @@ KvShape kv_shape(const gguf_context* gguf, const std::string& architecture) {
   return shape;
 }
 
-void check_tensors(const gguf_context* gguf, const GgufFile& file) {
+void check_tensors(const gguf_context* gguf, const GgufFile& file, bool vocab_only) {
   const std::int64_t tensors = gguf_get_n_tensors(gguf);
-  if (tensors == 0) {
+  if (tensors == 0 && !vocab_only) {
     throw ModelError(
         text("the model file '", file.path, "' holds a vocabulary only, no weights; use the file with the model"));
   }
@@ -177,7 +177,7 @@ std::string fingerprint(const gguf_context* gguf, const GgufFile& model, std::if
 
 }  // namespace
 
-GgufFile inspect_gguf(const std::string& path) {
+GgufFile inspect_gguf(const std::string& path, bool vocab_only) {
   GgufFile model;
   model.path = path;
   model.size_bytes = checked_size(path);
@@ -197,7 +197,7 @@ GgufFile inspect_gguf(const std::string& path) {
     throw ModelError(
         text("the model file '", path, "' names no architecture (general.architecture); it is not a language model"));
   }
-  check_tensors(gguf.get(), model);
+  check_tensors(gguf.get(), model, vocab_only);
   model.name = string_value(gguf.get(), "general.name");
   if (model.name.empty()) {
     model.name = std::filesystem::path(path).stem().string();

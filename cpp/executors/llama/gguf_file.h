@@ -28,7 +28,7 @@ struct GgufFile {
 inline constexpr std::uint64_t kWholeDigestBytes = 32U << 20U;
 
 /// Reads and checks header, metadata and the bounds of every tensor. Throws ModelError: missing, not GGUF, truncated,
-/// without weights (a vocabulary only), or without an architecture.
-[[nodiscard]] GgufFile inspect_gguf(const std::string& path);
+/// without weights (a vocabulary only; fine if `vocab_only`), or without an architecture.
+[[nodiscard]] GgufFile inspect_gguf(const std::string& path, bool vocab_only = false);
 
 }  // namespace poise::llama

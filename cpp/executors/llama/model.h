@@ -36,4 +36,7 @@ struct Model {
 [[nodiscard]] std::shared_ptr<const Model> load_model(const std::string& path, std::int32_t gpu_layers,
                                                       const std::function<void(float)>& progress);
 
+/// Vocabulary, template and metadata of a file, which need not hold weights. Throws ModelError naming file and cause.
+[[nodiscard]] std::shared_ptr<const Model> load_model_vocab(const std::string& path);
+
 }  // namespace poise::llama
