@@ -80,7 +80,9 @@ class Step:
     said: str  # user or tool
     plan: Plan
     kept: bool  # every id that was in the log is still there
+    log: list[int]
     fresh: list[int]  # the ids of rendering the conversation afresh
+    enveloped: bool  # known ahead, whatever the content
 
 
 @dataclass
@@ -92,6 +94,7 @@ class Play:
     arguments: dict[str, Any] = field(default_factory=dict)
     tools: bool = True
     thoughts: bool = True
+    idle: bool = False
     ids: list[int] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
@@ -112,12 +115,23 @@ class Play:
         return self
 
     def ask(self, message: Message) -> None:
-        """One request, by a full rendering."""
+        """One request, by a full rendering. Before it, idle time does what it can."""
+        if self.idle:
+            self.rewrite(message)
+        enveloped = self.conversation.copy().prepare([message]) is not None
         plan = self.conversation.plan([message], prompt=True)
         before = list(self.ids)
         self.ids[len(before) if plan.rebase_to is None else plan.rebase_to :] = plan.ids
         self.conversation.commit(plan)
-        self.steps.append(Step(message["role"], plan, self.ids[: len(before)] == before, self.fresh()))
+        kept = self.ids[: len(before)] == before
+        self.steps.append(Step(message["role"], plan, kept, list(self.ids), self.fresh(), enveloped))
+
+    def rewrite(self, expected: Message) -> None:
+        """What idle time commits ahead of a request."""
+        plan = self.conversation.plan_rewrite([{**expected, "content": "Qx 7"}])
+        if plan is not None:
+            self.ids[len(self.ids) if plan.rebase_to is None else plan.rebase_to :] = plan.ids
+            self.conversation.commit(plan)
 
     def answer(self, text: str, calls: list[Message] | None = None) -> None:
         """What a model would write: its thought between the template's marks, then text or calls."""

@@ -357,8 +357,15 @@ class Conversation:
             return None
         index, end = self._answer
         place: Message = {"role": "assistant", "content": PLACE}
-        messages = [*self.messages[:index], Turned(place, place), *self.messages[index + 1 :]]
-        pattern = render([*messages, *added], prompt)
+        pattern: Pattern | None = None
+        for view in self._views():  # how the past is told matters only to a template that insists on tool calls
+            try:
+                pattern = render([*view[:index], Turned(place, place), *view[index + 1 :], *added], prompt)
+                break
+            except InvalidArgument:
+                continue
+        if pattern is None:
+            return None
         before, found, after = pattern.head.partition(PLACE)
         if not found or PLACE in after:
             return None
@@ -373,6 +380,8 @@ class Conversation:
             rest = logged[own[1] :]
             if after.startswith(rest, template[1]):
                 return pattern.without(skip + template[1] + len(rest))
+        if own == (0, len(logged)):  # ...or with one where the template writes none
+            return pattern.without(skip)
         return None
 
     def _behind_history(

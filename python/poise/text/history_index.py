@@ -27,7 +27,7 @@ class HistoryIndex(Generic[T]):
 
     A lookup tries the longest beginning first: one step more than the request has new messages. At most
     `max_keys` beginnings are kept: then the sessions used longest ago keep only their whole history, so that
-    they can still be continued, and after that leave.
+    they can still be continued (up to half of the room), and after that leave.
     """
 
     def __init__(self, max_keys: int = 1_000_000) -> None:
@@ -139,10 +139,14 @@ class HistoryIndex(Generic[T]):
 
     def _make_room(self) -> None:
         while self._held > self._max_keys and (self._keys or self._reduced):
-            if self._keys:
+            if len(self._keys) > 1 and len(self._reduced) < self._max_keys // 2:
                 owner, keys = self._keys.popitem(last=False)
                 for key in keys[:-1]:
                     self._remove(key, owner)
                 self._reduced[owner] = keys
-            else:
+            elif self._reduced:
                 self._drop_reduced(next(iter(self._reduced)))
+            else:
+                owner, keys = self._keys.popitem(last=False)
+                for key in keys:
+                    self._remove(key, owner)
