@@ -76,6 +76,10 @@ void bind_vocab(py::module_& module) {
       .def("is_end_of_generation", &LlamaVocab::is_end_of_generation, py::arg("token"), "The model ends with it.")
       .def("is_control", &LlamaVocab::is_control, py::arg("token"), "A token that stands for no text.")
       .def("__len__", &LlamaVocab::size, "Number of ids.");
+  module.def(
+      "load_vocab", [](const std::string& path) { return std::const_pointer_cast<LlamaVocab>(load_vocab(path)); },
+      py::arg("path"), py::call_guard<py::gil_scoped_release>(),
+      "Tokenizer and template of a GGUF file, with or without weights. Raises ModelError.");
 }
 
 /// llama.cpp calls it from C code: an exception is printed, and goes no further.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         ResourceExhausted,
         ScanError,
     )
-    from poise.events import End, Event, Notice, Start, Text, Timings, ToolCall, TurnResult, Usage
+    from poise.events import End, Event, Notice, Start, Text, Thought, Timings, ToolCall, TurnResult, Usage
     from poise.options import GREEDY, EngineOptions, Gate, Question, Sampling
     from poise.prefix import BasePrefix, PrefixSavings
     from poise.session import Appended, Session
@@ -52,6 +52,7 @@ __all__ = [
     "Session",
     "Start",
     "Text",
+    "Thought",
     "Timings",
     "ToolCall",
     "Turn",

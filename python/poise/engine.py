@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from poise import _core
 from poise.background import Background
+from poise.chat import Chats
 from poise.constraint.compiler import Compiler
 from poise.constraint.specs import from_response_format
 from poise.errors import InvalidArgument
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from poise.constraint.specs import Spec
     from poise.text.tokenizer import Vocab
+    from poise.turn import Turn
 
 
 class Engine:
@@ -44,9 +46,12 @@ class Engine:
     ) -> None:
         """On any executor. Without `vocab` sessions speak token ids only."""
         self.options = options or EngineOptions()
-        self.text = TextModel(vocab, chat_template) if vocab is not None else None
+        self.text = (
+            None if vocab is None else TextModel(vocab, chat_template, thought_marks=self.options.thought_pair)
+        )
         self.manager = _core.SessionManager(executor, self.options.manager())
         self.memory = ToolResultMemory()
+        self.chats = Chats(self, self.options.max_chats)
         self.background = Background("poise-anticipate")
         self.closed = False
         self._executor = executor
@@ -145,6 +150,7 @@ class Engine:
                 sampling=sampling.core(),
                 # Messages are dropped by the session, together with their tokens.
                 window=window and window.core(head_of(spans), automatic=conversation is None),
+                thought=self._thought(),
             )
         )
         session = Session(
@@ -160,6 +166,25 @@ class Engine:
         )
         session.prepare()
         return session
+
+    def chat(
+        self,
+        messages: Content,
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        tenant: str = "default",
+        template_arguments: Mapping[str, Any] | None = None,
+        sampling: Sampling | None = None,
+        **turn: Any,
+    ) -> Turn:
+        """Answers the last message of a conversation that is sent whole every time.
+
+        The session that holds most of it is continued, or forked where the two part (an edited message, an answer
+        asked for again); what it holds is neither rendered nor tokenized again. `turn` takes Session.turn's options.
+        """
+        return self.chats.turn(
+            messages, tools=tools, tenant=tenant, template_arguments=template_arguments, sampling=sampling, **turn
+        )
 
     def declare_prefix(
         self,
@@ -262,6 +287,13 @@ class Engine:
     ) -> None:
         self.close()
 
+    def _thought(self) -> _core.ThoughtOptions | None:
+        """How the core tells a thought that it decodes ahead."""
+        if self.text is None or self.text.thought is None:
+            return None
+        begin, end = (self.text.tokenizer.encode(mark).ids for mark in (self.text.thought.begin, self.text.thought.end))
+        return _core.ThoughtOptions(begin=begin, end=end, tokens=self.options.thought_tokens)
+
     @staticmethod
     def _begin(conversation: Conversation | None, messages: list[Message]) -> tuple[list[int], list[_core.MessageSpan]]:
         """The ids of a session's first messages; none if the template wants to see the first turn with
@@ -273,7 +305,7 @@ class Engine:
             user = conversation.plan([*messages, {"role": "user", "content": "."}], prompt=True)
         except InvalidArgument:
             plan = None
-        if plan is None or not user.text.startswith(plan.text):
+        if plan is None or not user.text.startswith(plan.text) or plan.chars or user.chars:
             conversation.hold(messages)
             return [], []
         conversation.commit(plan)

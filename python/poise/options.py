@@ -88,6 +88,11 @@ class EngineOptions:
         "keep answers as generated, or as the template would render them",
         ("generated", "rendered"),
     )
+    thought_marks: str = option(
+        "auto", "what opens and closes a thought, as BEGIN...END; auto = as the chat template has it, none = no thoughts"
+    )
+    thought_tokens: int = option(256, "longest thought decoded ahead behind a guess")
+    max_chats: int = option(10_000, "conversations of clients that resend everything, kept for their next request")
     seed: int | None = option(_MANAGER.seed, "session ids and fresh sampling seeds; default: the system's randomness")
 
     def __post_init__(self) -> None:
@@ -98,12 +103,28 @@ class EngineOptions:
             _adapter(given)
         for given in self.size_classes:
             _size_class(given)
+        if self.thought_marks not in ("auto", "none"):
+            begin, dots, end = self.thought_marks.partition("...")
+            if not (begin and dots and end):
+                raise InvalidArgument(
+                    f"thought_marks is {self.thought_marks!r}; give BEGIN...END, for example <think>...</think>, auto or none"
+                )
+        if self.thought_tokens < 0 or self.max_chats < 1:
+            raise InvalidArgument("thought_tokens must be at least 0 and max_chats at least 1")
         for item in fields(self):
             choices = item.metadata["choices"]
             if choices and isinstance(item.default, str) and getattr(self, item.name) not in choices:
                 raise InvalidArgument(
                     f"{item.name}: {getattr(self, item.name)!r} is unknown; choose from {list(choices)}"
                 )
+
+    @property
+    def thought_pair(self) -> tuple[str, ...] | None:
+        """The chosen marks; an empty tuple for none, nothing for the template's own."""
+        if self.thought_marks == "auto":
+            return None
+        begin, _, end = self.thought_marks.partition("...")
+        return () if self.thought_marks == "none" else (begin, end)
 
     def llama(self, model_path: str, progress: Any = None) -> _core.LlamaOptions:
         """What the embedded executor is started with."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -89,6 +89,8 @@ class Session:
         self._closed = False
         self._draft = Draft(self)  # the next user message, half typed
         self._lock = threading.RLock()
+        self.on_ended: Callable[[Message | None], None] | None = None  # of a durable turn: the answer if it committed
+        self.on_closed: Callable[[], None] | None = None
         for tool in tools:
             if "x-results" in tool:
                 self.declare_results(tool["function"]["name"], tool["x-results"])
@@ -157,6 +159,7 @@ class Session:
                 (stop,) if isinstance(stop, str) else stop,
                 bool(self._tools),
                 self._mint_call_id,
+                header=plan.header if plan else "",
             )
             turn = Turn(stream, reader, lambda *ended: self._finish(sent, durable, *ended))
             if durable:
@@ -286,33 +289,63 @@ class Session:
         """Tool calls of the newest answer that have no result yet."""
         return self._calls
 
-    def fork(self) -> Session:
-        """A session of the same tenant that goes on from here on its own."""
+    @property
+    def answering(self) -> bool:
+        """A durable turn runs."""
         with self._lock:
             self._settle()
-            if self._turn is not None:
+            return self._turn is not None
+
+    def cut_point(self, messages: int) -> int:
+        """How many of the first `messages` a fork can keep as they stand in the log; the rest it is told again."""
+        with self._lock:
+            return 0 if self._conversation is None else len(self._conversation.cut(messages).messages)
+
+    def fork(self, *, messages: int | None = None) -> Session:
+        """A session of the same tenant that goes on from here on its own; or, with `messages`, from behind the first
+        so many messages, also while a turn runs."""
+        with self._lock:
+            self._settle()
+            conversation, tokens, rest = self._conversation, None, []
+            if messages is not None:
+                if conversation is None or not 0 <= messages <= len(conversation.messages):
+                    known = 0 if conversation is None else len(conversation.messages)
+                    raise InvalidArgument(f"fork: the session has {known} messages, not {messages}")
+                rest = [turned.message for turned in conversation.messages[:messages]]
+                conversation = conversation.cut(messages)
+                tokens, rest = conversation.log_tokens, rest[len(conversation.messages) :]
+            elif self._turn is not None:
                 raise Conflict(f"session {self.id} has a durable turn running; fork it when the turn has ended")
             forked = Session(
                 self._engine,
-                self._manager.fork(self.id),
+                self._manager.fork(self.id, tokens),
                 self.tenant,
-                None if self._conversation is None else self._conversation.copy(),
+                None if conversation is None else conversation.copy(),
                 tools=self._tools,
                 questions=self._questions.values(),
                 sampling=self.sampling,
                 window=self._window,
             )
             forked._declared = dict(self._declared)
-            forked._calls = self._calls
+            forked._minted = itertools.count(next(self._minted))  # ids of calls stay distinct within a conversation
+            if messages is None:
+                forked._calls = self._calls
+            elif forked._conversation is not None:
+                if rest:
+                    forked._conversation.hold(rest)
+                forked._calls = forked._open_calls()
         forked.prepare()
         return forked
 
     def close(self) -> None:
         """Frees everything that the session holds. Closing twice is fine."""
         with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._manager.close(self.id)
+            if self._closed:
+                return
+            self._closed = True
+            self._manager.close(self.id)
+        if self.on_closed is not None:
+            self.on_closed()
 
     def __enter__(self) -> Session:
         return self
@@ -411,7 +444,7 @@ class Session:
         if self._engine.text is None:
             raise InvalidArgument("this engine has no tokenizer: give the gate's answers as token ids")
         tokenizer = self._engine.text.tokenizer
-        tail = plan.text[plan.boundaries[-1][0] if plan.boundaries else 0 :] if plan else ""
+        tail = plan.header if plan else ""
         header = tokenizer.encode(tail).ids
         whole = tokenizer.encode(tail + tokenizer.special.protect(answer)).ids
         shared = common(header, whole)
@@ -429,17 +462,21 @@ class Session:
     def _finish(
         self, sent: _Request, durable: bool, start: Start | None, end: _core.TurnEnd, answer: AnswerReader
     ) -> None:
+        if not durable:
+            return
         with self._lock:
-            if durable:
-                self._turn = None
-                if start is not None and end.data_version > start.data_version:
-                    self._commit(sent, end, answer)
-                else:
-                    self._calls = sent.calls
-                queued, self._queued = self._queued, []
-                if queued and not self._closed:
-                    self._append(queued)
-                self._changed()
+            self._turn = None
+            committed = start is not None and end.data_version > start.data_version
+            if committed:
+                self._commit(sent, end, answer)
+            else:
+                self._calls = sent.calls
+            queued, self._queued = self._queued, []
+            if queued and not self._closed:
+                self._append(queued)
+            self._changed()
+        if self.on_ended is not None:
+            self.on_ended(answer.told() if committed else None)
 
     def _commit(self, sent: _Request, end: _core.TurnEnd, answer: AnswerReader) -> None:
         self._calls = tuple(answer.calls)
@@ -470,6 +507,17 @@ class Session:
         known = arguments if isinstance(arguments, dict) else {}
         return ToolCall(name, known, "", call.get("id") or self._mint_call_id())
 
+    def _open_calls(self) -> tuple[ToolCall, ...]:
+        """Calls of the newest answer that no message behind it answers."""
+        calls: tuple[ToolCall, ...] = ()
+        for turned in [] if self._conversation is None else self._conversation.messages:
+            message = turned.parsed or turned.message
+            if message["role"] == "assistant":
+                calls = tuple(self._told_call(call) for call in message.get("tool_calls", ()))
+            elif message["role"] == "tool":
+                calls = tuple(call for call in calls if call.id != message.get("tool_call_id"))
+        return calls
+
     def _mint_call_id(self) -> str:
         return f"call{next(self._minted):05d}"
 
@@ -493,10 +541,17 @@ class Session:
             changes = self._changes
             conversation = None if self._conversation is None else self._conversation.copy()
             calls, questions = self._calls, list(self._questions.values())
+        expected = anticipate.expected(calls)
+        if conversation is not None and (plan := conversation.plan_rewrite(expected)) is not None:
+            if not self._rewrite(plan, changes):
+                return  # a newer job is on its way
+            conversation.commit(plan)
         guesses = list(self._guesses(conversation, calls, questions))
         with self._lock:
             if self._outdated(changes):
                 return  # a newer job is on its way
+            if self._conversation is not None and conversation is not None:
+                self._conversation.adopt(conversation)
             try:
                 self._declare(guesses)
             except NotFound:
@@ -505,7 +560,21 @@ class Session:
             self._asked_at = changes
 
     def _outdated(self, changes: int) -> bool:
-        return self._closed or changes != self._changes
+        return self._closed or self._turn is not None or changes != self._changes
+
+    def _rewrite(self, plan: Plan, changes: int) -> bool:
+        """Commits ahead what the next request would rewrite of the log. Whether it was still right to do so."""
+        with self._lock:
+            if self._outdated(changes) or self._conversation is None:
+                return False
+            if plan.ids:
+                base = self._conversation.log_tokens if plan.rebase_to is None else plan.rebase_to
+                try:
+                    self._manager.rebase(self.id, base, plan.ids, _spans(plan))
+                except (Conflict, ContextOverflow, NotFound):
+                    return False  # a turn came first, and does it itself
+            self._conversation.commit(plan)
+            return True
 
     def _guesses(
         self, conversation: Conversation | None, calls: Sequence[ToolCall], questions: Sequence[Question]

@@ -36,7 +36,7 @@ KvShape kv_shape(const GgufReader& gguf, const std::string& architecture) {
 
 }  // namespace
 
-GgufFile inspect_gguf(const std::string& path) {
+GgufFile inspect_gguf(const std::string& path, bool vocab_only) {
   GgufReader gguf("model", path);
   GgufFile model;
   model.path = path;
@@ -50,7 +50,7 @@ GgufFile inspect_gguf(const std::string& path) {
     throw ModelError(text("the model file '", path,
                           "' is an adapter, not a model; name the model that it was made for, and this file in `adapters`"));
   }
-  if (gguf.tensors() == 0) {
+  if (gguf.tensors() == 0 && !vocab_only) {
     throw ModelError(
         text("the model file '", path, "' holds a vocabulary only, no weights; use the file with the model"));
   }

@@ -23,7 +23,7 @@ struct GgufFile {
 };
 
 /// Reads and checks header, metadata and the bounds of every tensor. Throws ModelError: missing, not GGUF, truncated,
-/// without weights (a vocabulary only, an adapter), or without an architecture.
-[[nodiscard]] GgufFile inspect_gguf(const std::string& path);
+/// without weights (a vocabulary only, fine if `vocab_only`; an adapter), or without an architecture.
+[[nodiscard]] GgufFile inspect_gguf(const std::string& path, bool vocab_only = false);
 
 }  // namespace poise::llama

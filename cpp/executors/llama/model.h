@@ -47,4 +47,7 @@ struct Model {
                                                       const std::function<void(float)>& progress,
                                                       const std::vector<AdapterFile>& adapters = {});
 
+/// Vocabulary, template and metadata of a file, which need not hold weights. Throws ModelError naming file and cause.
+[[nodiscard]] std::shared_ptr<const Model> load_model_vocab(const std::string& path);
+
 }  // namespace poise::llama

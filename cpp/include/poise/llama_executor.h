@@ -80,6 +80,9 @@ class LlamaVocab {
   [[nodiscard]] virtual std::int32_t size() const = 0;
 };
 
+/// The text side alone, from a file with or without weights. Throws ModelError: missing, truncated, damaged, no vocabulary.
+[[nodiscard]] std::shared_ptr<const LlamaVocab> load_vocab(const std::string& path);
+
 /// Loads a model and its adapters. Throws ModelError (missing, truncated, unsupported), ResourceExhausted (the memory plan does
 /// not fit, with the plan and the options that shrink it) or InvalidArgument (options).
 class LlamaExecutor final : public Executor {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from poise.text.boundaries import Boundaries, find_boundaries
 from poise.text.segments import SpecialTokens
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ class Vocab(Protocol):
 
     def chat_template(self) -> str:
         """Jinja2 source; empty if the file has none."""
+        ...
+
+    def metadata(self, key: str) -> str:
+        """A string of the file's metadata; empty if it has none of that name."""
         ...
 
     def is_control(self, token: int) -> bool:
@@ -106,6 +112,29 @@ class Tokenizer:
                 text = text.rstrip()
             ids += self.plain(text)
         return Encoded(ids, boundaries)
+
+    def stable(self, marked: str, *, at_start: bool = False) -> list[int]:
+        """The ids of marked text that no continuation of it can change; see poise.text.boundaries."""
+        pieces = list(self.special.split(marked))
+        if not pieces or pieces[-1][1] is not None:
+            return self.encode(marked, at_start=at_start).ids
+        text, begin = pieces[-1][0], pieces[-2][2] if len(pieces) > 1 else 0
+        before = pieces[-2][1] if len(pieces) > 1 else None
+        if before is not None and self._strip(before)[1]:
+            text = text.lstrip()
+        ids = self.encode(marked[:begin], at_start=at_start).ids if begin or at_start else []
+        cut = self._boundaries.last_cut(text)
+        return ids + self.plain(text[:cut]) if cut else ids
+
+    @cached_property
+    def _boundaries(self) -> Boundaries:
+        """Found on first use: it looks at every token."""
+        pieces = [
+            b"" if token in self.control else self.vocab.detokenize([token], render_special=False)
+            for token in range(len(self.vocab))
+        ]
+        metadata = self.vocab.metadata
+        return find_boundaries(metadata("tokenizer.ggml.model"), metadata("tokenizer.ggml.pre") or "default", pieces)
 
     def _strip(self, token: int) -> tuple[bool, bool]:
         """Whether the vocabulary swallows white space (left of, right of) a special token; found by
