@@ -35,7 +35,7 @@ def beginning(
         )
     except InvalidArgument:
         return []
-    return model.stable_ids(one[: common(one, two)], at_start=True)
+    return model.tokenizer.stable(one[: common(one, two)], at_start=True)
 
 
 def text_salt(tools: Sequence[Mapping[str, Any]] = (), arguments: Mapping[str, Any] | None = None) -> int:
