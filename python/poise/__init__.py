@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         ScanError,
     )
     from poise.events import End, Event, Notice, Start, Text, Timings, ToolCall, TurnResult, Usage
-    from poise.options import GREEDY, EngineOptions, Gate, Question, Sampling
+    from poise.options import GREEDY, EngineOptions, Gate, Question, Sampling, Window
     from poise.session import Appended, Session
     from poise.turn import Turn
 
@@ -53,6 +53,7 @@ __all__ = [
     "Turn",
     "TurnResult",
     "Usage",
+    "Window",
     "__version__",
 ]
 

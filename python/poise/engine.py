@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from poise.text.tokenizer import Vocab
 
 
+THOUGHT_MARKS = ("<think>", "</think>")  # as Qwen 3, DeepSeek R1 and their like spell them
+
+
 class Engine:
     """Text or token ids in, text or token ids out. Thread-safe; a context manager."""
 
@@ -126,6 +129,7 @@ class Engine:
                 preposition=preposition,
                 continuation_tokens=self.options.continuation_tokens,
                 sampling=sampling.core(),
+                thought=self._thought(),
                 # Messages are dropped by the session, together with their tokens.
                 window=window and window.core(head_of(spans), automatic=conversation is None),
             )
@@ -165,6 +169,14 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _thought(self) -> _core.ThoughtOptions | None:
+        """How the model's template marks thoughts, if it does."""
+        text = self.text
+        if text is None or text.template is None or not all(mark in text.template.source for mark in THOUGHT_MARKS):
+            return None
+        begin, end = (text.tokenizer.encode(mark).ids for mark in THOUGHT_MARKS)
+        return _core.ThoughtOptions(begin=begin, end=end, tokens=self.options.thought_tokens)
 
     @staticmethod
     def _begin(conversation: Conversation | None, messages: list[Message]) -> tuple[list[int], list[_core.MessageSpan]]:

@@ -23,6 +23,7 @@ class Start:
     gap_threshold: float | None  # on gate
     data_version: int  # what the answer saw
     entry_age_ms: float
+    thought_tokens: int = 0  # of the continuation: inside a thought
 
 
 @dataclass(frozen=True)

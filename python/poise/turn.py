@@ -187,6 +187,7 @@ def _start(core: _core.TurnStart) -> Start:
         gap_threshold=core.gap_threshold,
         data_version=core.data_version,
         entry_age_ms=core.entry_age_ms,
+        thought_tokens=core.thought_tokens,
     )
 
 
