@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         ScanError,
     )
     from poise.events import End, Event, Notice, Start, Text, Thought, Timings, ToolCall, TurnResult, Usage
-    from poise.options import GREEDY, EngineOptions, Gate, Question, Sampling
+    from poise.options import GREEDY, EngineOptions, Gate, Question, Sampling, Window
     from poise.prefix import BasePrefix, PrefixSavings
     from poise.session import Appended, Session
     from poise.turn import Turn
@@ -58,6 +58,7 @@ __all__ = [
     "Turn",
     "TurnResult",
     "Usage",
+    "Window",
     "__version__",
     "choices",
     "grammar",

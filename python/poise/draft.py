@@ -58,16 +58,20 @@ class Draft:
             self._session._manager.retract(self._session.id, self._guess)
             self._guess = 0
 
+    def _wanted(self, text: str) -> bool:
+        """Whether this text is still to be prepared. While a turn runs it is not: its end renews the guess."""
+        return bool(text) and text == self._text and not self._session._closed and self._session._turn is None
+
     def _declare(self, *, whole: bool) -> None:
         session, text = self._session, self._text
         with session._lock:
             conversation, changes = session._conversation, session._changes
-            if not text or conversation is None or session._closed or session._turn is not None:
+            if conversation is None or not self._wanted(text):
                 return
             conversation = conversation.copy()
         ids = _ids(conversation, text, whole=whole)
         with session._lock:
-            if text != self._text or session._turn is not None or session._outdated(changes):
+            if not self._wanted(text) or session._outdated(changes):
                 return  # typing went on: a newer job is on its way
             try:
                 if ids:

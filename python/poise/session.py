@@ -18,7 +18,7 @@ from poise.events import Start, ToolCall
 from poise.options import MAX_NEW_TOKENS, Gate, Question, Sampling, Window
 from poise.text.messages import Message, is_ids, result_text, to_messages, tool_message
 from poise.text.model import common
-from poise.text.window import drop_from
+from poise.text.window import as_raw, drop_from, retold
 from poise.turn import Turn
 
 if TYPE_CHECKING:
@@ -403,9 +403,26 @@ class Session:
         drop = self._manager.slide(self.id, room)
         if drop is None:
             return False
-        drop_from(conversation, drop, len(self.state.messages) - drop.first_message)
+        if not drop_from(conversation, drop, len(self.state.messages) - drop.first_message):
+            self._retell(conversation)
         self._changed()
         return True
+
+    def _retell(self, conversation: Conversation) -> None:
+        """A slide has cut inside a message: has the messages that are left told afresh, if that fits."""
+        assert self._window is not None
+        log = self.state.log
+        plan = retold(conversation)
+        if plan is None or len(plan.ids) > self._window.max_tokens:
+            as_raw(conversation, len(log))
+            return
+        base = common(log, plan.ids)
+        if base < max(len(log), len(plan.ids)):
+            spans = [span for span in _spans(plan) if span.end > base]
+            for span in spans:
+                span.begin, span.end = max(0, span.begin - base), span.end - base
+            self._manager.rebase(self.id, base, plan.ids[base:], spans)
+        conversation.commit(plan)
 
     def _append_ids(self, ids: list[int]) -> Appended:
         self._slide(len(ids))

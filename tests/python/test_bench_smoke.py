@@ -108,3 +108,15 @@ def test_batching_decodes_every_token_it_counts() -> None:
         assert row["tokens"] == 4 * 7
         assert row["steps"] >= 7
         assert row["peer_tokens_per_s"]["p50"] > 0
+
+
+def test_typing_leaves_less_to_prefill() -> None:
+    result = run_quick("typing.py")
+    assert len(result["rows"]) == 2
+    for row in result["rows"]:
+        assert row["keys"] >= row["characters"]
+        assert row["off"]["path"] in ("entry", "prefix")
+        assert row["on"]["left_tokens"] <= row["off"]["left_tokens"]
+        assert row["on"]["context_tokens"] == row["off"]["context_tokens"]
+    assert result["on"]["left_tokens_mean"] < result["off"]["left_tokens_mean"]
+    assert result["on"]["idle_tokens_computed"] >= result["on"]["idle_tokens_used"] > 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poise import GREEDY, ContextOverflow, InvalidArgument, Session
+from poise import GREEDY, ContextOverflow, InvalidArgument, Sampling, Session
 from poise.options import Window
 from tests.support.byte_vocab import CHATML_TOOLS
 from tests.support.text_world import bare_answer, sim_engine
@@ -24,9 +24,12 @@ FORGETFUL = CHATML_TOOLS.replace(
 )
 
 
+STOPS = {"end_bias": 10.0}  # answers end by themselves, after some tokens
+
+
 @pytest.fixture
 def engine() -> Iterator[Engine]:
-    with sim_engine() as engine:
+    with sim_engine(sim=STOPS) as engine:
         yield engine
 
 
@@ -45,15 +48,15 @@ def rendered(engine: Engine, session: Session) -> str:
     )
 
 
-def chat(engine: Engine, session: Session, *, prepared: bool = True) -> list[Any]:
+def chat(engine: Engine, session: Session, *, prepared: bool = True, wanted: int = 24) -> list[Any]:
     results = []
     for text in SAYS:
         if prepared:
             assert engine.wait_prepositioned()
-        result = session.turn(text, max_new_tokens=8, stop_tokens=[0]).result()
+        result = session.turn(text, max_new_tokens=wanted).result()
         log = list(session.state.log)
         assert len(log) <= WINDOW.max_tokens
-        assert bare_answer(engine, log[: len(log) - len(result.tokens)], 8) == list(result.tokens)
+        assert bare_answer(engine, log[: len(log) - len(result.tokens)], wanted) == list(result.tokens)
         results.append(result)
     return results
 
@@ -82,7 +85,7 @@ def test_a_request_behind_a_prepared_slide_prefills_its_own_tokens_only(engine: 
     for text in SAYS:
         assert engine.wait_prepositioned()
         assert session._conversation is not None
-        result = session.turn(text, max_new_tokens=8, stop_tokens=[0]).result()
+        result = session.turn(text, max_new_tokens=24).result()
         assert result.start is not None
         own = result.start.prepositioned_tokens + result.start.delta_tokens
         assert result.end.usage.prefilled_tokens <= own + 1
@@ -91,7 +94,7 @@ def test_a_request_behind_a_prepared_slide_prefills_its_own_tokens_only(engine: 
 
 
 def test_without_idle_time_the_log_is_cut_when_it_must_be() -> None:
-    with sim_engine(preposition=False) as engine:
+    with sim_engine(preposition=False, sim=STOPS) as engine:
         session = engine.open_session("Be kind.", sampling=GREEDY, window=WINDOW)
         chat(engine, session, prepared=False)
         assert engine.counters.window_slides_unprepared == engine.counters.window_slides >= 1
@@ -99,13 +102,27 @@ def test_without_idle_time_the_log_is_cut_when_it_must_be() -> None:
 
 @pytest.mark.parametrize("history", ["generated", "rendered"])
 def test_a_template_that_rewrites_history_goes_on_doing_so(history: str) -> None:
-    with sim_engine(FORGETFUL, history=history) as engine:
+    with sim_engine(FORGETFUL, history=history, sim=STOPS) as engine:
         session = engine.open_session("Be kind.", sampling=GREEDY, window=WINDOW)
         chat(engine, session)
         assert engine.counters.window_slides >= 1
         assert engine.counters.rebases > engine.counters.window_slides
         said = [message["content"] for message in session.messages if message["role"] == "user"]
         assert said == SAYS[-len(said) :]
+
+
+def test_answers_that_end_by_length(engine: Engine) -> None:
+    """Their end belongs to the next message: such a log is told afresh when it is cut there."""
+    session = engine.open_session("Be kind.", sampling=GREEDY, window=WINDOW)
+    for text in SAYS:
+        assert engine.wait_prepositioned()
+        result = session.turn(text, max_new_tokens=3, sampling=Sampling(temperature=0.0, bias={0: -100.0})).result()
+        assert result.end.finish_reason == "length"
+        assert len(session.state.log) <= WINDOW.max_tokens
+    assert engine.counters.window_slides >= 1
+    log = text_of(engine, list(session.state.log))
+    assert log.count("<|im_start|>") == log.count("<|im_end|>") + 1
+    assert rendered(engine, session).startswith(log)
 
 
 def test_appends_slide_too(engine: Engine) -> None:
@@ -141,7 +158,7 @@ def test_a_message_that_is_too_large_is_cut_and_the_session_goes_on(engine: Engi
 def test_forks_and_windows(engine: Engine) -> None:
     session = engine.open_session("Be kind.", sampling=GREEDY, window=WINDOW)
     for text in SAYS[:4]:
-        session.turn(text, max_new_tokens=8, stop_tokens=[0]).result()
+        session.turn(text, max_new_tokens=24).result()
     child = session.fork()
     chat(engine, child)
     assert len(child.state.log) <= WINDOW.max_tokens

@@ -171,7 +171,7 @@ def test_a_thought_is_offered_as_the_work_it_is(world: SimWorld, plain: list[int
     assert entries[other].ready
     assert max(entry.thought_tokens for entry in entries.values()) == partly
     world.idle()
-    assert told_at_once(world, session, ASKED, 115).ids == plain[:115]
+    assert told_at_once(world, session, ASKED, 118).ids == plain[:118]
 
 
 def test_a_request_that_comes_too_early_gets_what_is_there(world: SimWorld, plain: list[int]) -> None:

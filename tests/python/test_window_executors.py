@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +35,7 @@ class World:
             return
         while True:
             stats = executor.stats()
+            time.sleep(0.002)  # also for the callbacks of what has just ended
             if not (stats.running_requests + stats.waiting_requests + stats.running_idle + stats.waiting_idle):
                 return
 

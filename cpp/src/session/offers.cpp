@@ -214,7 +214,7 @@ void SessionManager::Impl::refresh_offers(Session& session) {
 }
 
 void SessionManager::Impl::offer_placement(Session& session) {
-  const Entry* best = nullptr;
+  Entry* best = nullptr;
   double best_value = 0.0;
   for (const auto& [id, entry] : session.entries.all()) {
     if (!entry->worked || entry->tokens.empty() || entry->owner != kNoOwner) continue;
@@ -226,6 +226,8 @@ void SessionManager::Impl::offer_placement(Session& session) {
     }
   }
   if (best == nullptr || best->id == session.resident_entry) return;
+  // The beginning of what stands there (framing, while a message is typed) is in its place.
+  if (best->continuation.empty() && begun_tokens(session, *best) == best->tokens.size()) return;
   IdleCandidate work = candidate_of(session, best);
   work.prefill_tokens = static_cast<std::int32_t>(best->tokens.size());
   scheduler.offer(work);

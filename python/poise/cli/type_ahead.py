@@ -32,8 +32,9 @@ class TypeAhead:
 
     def read(self, prompt: str) -> str | None:
         """The next line; nothing at the end of the input (Ctrl-D on an empty line) or after Ctrl-C."""
-        text, rows = "", self._draw(prompt, 0)
+        text = ""
         with self._raw():
+            rows = self._draw(prompt, 0)
             while True:
                 key = self._key()
                 if key in _ENTER:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bisect
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from poise.errors import InvalidArgument
@@ -12,16 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from poise import _core
-    from poise.text.conversation import Conversation
+    from poise.text.conversation import Conversation, Plan
 
 
-def drop_from(conversation: Conversation, drop: _core.WindowDrop, kept_messages: int) -> None:
+def head_of(spans: Sequence[_core.MessageSpan]) -> int:
+    """Tokens that stay for ever: the system message. Where it joins the log with the first turn only, the
+    log's first token stands for it: the core widens the head to the end of a message."""
+    return spans[0].end if spans and spans[0].role == "system" else 1
+
+
+def drop_from(conversation: Conversation, drop: _core.WindowDrop, kept_messages: int) -> bool:
     """The log of `conversation` has lost the tokens [drop.begin, drop.end); behind them the core still knows
     `kept_messages` messages.
 
-    Where both ends lie behind special tokens, which is where messages end, the marked text is cut there, and
-    the template may go on rewriting what is left. Otherwise (a message was too large, and was cut inside)
-    what is left counts as raw ids: nothing before this point can be rendered differently any more.
+    Where both ends lie behind special tokens, which is where messages end, the marked text is cut there.
+    Otherwise False: the conversation has lost its messages, but its log is not what they are told as. Then
+    retold() or as_raw() follows.
     """
     span = _whole_messages(conversation, drop)
     dropped = drop.end - drop.begin
@@ -30,10 +37,7 @@ def drop_from(conversation: Conversation, drop: _core.WindowDrop, kept_messages:
     if span is None:
         last = max(drop.first_message, len(conversation.messages) - kept_messages)
         del conversation.messages[drop.first_message : last]
-        conversation.log_text = conversation._render(conversation.messages, False) if conversation.messages else ""
-        conversation._floor = len(conversation.log_text)
-        conversation._boundaries = [(conversation._floor, conversation.log_tokens)]
-        return
+        return False
     begin, end, messages = span
     known = conversation._boundaries
     conversation.log_text = conversation.log_text[:begin] + conversation.log_text[end:]
@@ -44,12 +48,26 @@ def drop_from(conversation: Conversation, drop: _core.WindowDrop, kept_messages:
     if conversation._floor > begin:  # raw ids that were dropped bind nobody any more
         conversation._floor = max(begin, conversation._floor - (end - begin))
     del conversation.messages[messages]
+    return True
 
 
-def head_of(spans: Sequence[_core.MessageSpan]) -> int:
-    """Tokens that stay for ever: the system message. Where it joins the log with the first turn only, the
-    log's first token stands for it: the core widens the head to the end of a message."""
-    return spans[0].end if spans and spans[0].role == "system" else 1
+def retold(conversation: Conversation) -> Plan | None:
+    """The whole log as its messages are told afresh, to replace it; nothing if it holds raw ids."""
+    if conversation._floor > 0 or not conversation.messages:
+        return None
+    conversation.log_text, conversation.log_tokens, conversation.excess_tokens = "", 0, 0
+    conversation._boundaries, conversation._ids = [], []
+    messages = list(conversation.messages)
+    plan = conversation._extension(conversation._render(messages, False), messages, messages)
+    return replace(plan, rebase_to=None)
+
+
+def as_raw(conversation: Conversation, log_tokens: int) -> None:
+    """Takes what is left of the log for raw ids: nothing before this point can be told differently any more."""
+    conversation.log_tokens, conversation.excess_tokens = log_tokens, 0
+    conversation.log_text = conversation._render(conversation.messages, False) if conversation.messages else ""
+    conversation._floor = len(conversation.log_text)
+    conversation._boundaries = [(conversation._floor, log_tokens)]
 
 
 def _whole_messages(conversation: Conversation, drop: _core.WindowDrop) -> tuple[int, int, slice] | None:
@@ -62,12 +80,12 @@ def _whole_messages(conversation: Conversation, drop: _core.WindowDrop) -> tuple
     try:
         first, last = _messages_until(conversation, begin), _messages_until(conversation, end)
     except InvalidArgument:
-        return None  # the template does not tell the half of a conversation
-    return (begin, end, slice(first, last))
+        return None  # the template does not tell the half of a conversation, or tells it in another way
+    return (begin, end, slice(first, last)) if first < last else None
 
 
 def _messages_until(conversation: Conversation, chars: int) -> int:
-    """How many messages end within the first `chars` marked characters of the log.
+    """How many messages end within the first `chars` marked characters of the log, found by halving.
 
     Raises InvalidArgument if the template tells the beginning of the conversation in another way than the log.
     """
