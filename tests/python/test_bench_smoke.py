@@ -89,3 +89,14 @@ def test_batching_decodes_every_token_it_counts() -> None:
         assert row["tokens"] == 4 * 7
         assert row["steps"] >= 7
         assert row["peer_tokens_per_s"]["p50"] > 0
+
+
+def test_constraint_forces_tokens_and_decodes_the_others() -> None:
+    result = run_quick("constraint.py")
+    assert {row["spec"] for row in result["specs"]} == {"schema", "schema, free whitespace", "regex", "choices"}
+    for row in result["specs"]:
+        assert 0 < row["forced_tokens"] < row["answer_tokens"]
+        assert row["decoded_tokens"] == row["answer_tokens"] - row["forced_tokens"]
+        assert row["us"]["mask"]["n"] > 0
+    share = {row["spec"]: row["forced_share"] for row in result["specs"]}
+    assert share["schema"] > share["schema, free whitespace"]
