@@ -53,7 +53,8 @@ class PyConstraint final : public Constraint, public py::trampoline_self_life_su
     const py::gil_scoped_acquire gil;
     const py::object self = py::cast(static_cast<const Constraint*>(this));
     const py::object inherited = py::type::of<Constraint>().attr("finished");
-    if (py::type::of(self).attr("finished").is(inherited)) {
+    const py::object own = py::type::of(self).attr("finished");
+    if (own.is(inherited)) {
       throw_missing("finished");
     }
     return guarded_call<bool>("finished", [&] {

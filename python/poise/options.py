@@ -81,7 +81,6 @@ class EngineOptions:
     preposition: bool = option(_MANAGER.preposition, "spend idle time on what may come next")
     idle_time_share: float = option(_MANAGER.idle.max_time_share, "share of idle time that may be spent, up to 1")
     continuation_tokens: int = option(_OPEN.continuation_tokens, "answer tokens decoded ahead behind a guess")
-    thought_tokens: int = option(_THOUGHT.tokens, "of a model's thought, decoded ahead behind a guess")
     anticipate: tuple[str, ...] = option(ANTICIPATIONS, "what is guessed without being asked", ANTICIPATIONS)
     max_tool_guesses: int = option(4, "likely results prepared for a pending tool call")
     model_guess_tokens: int = option(64, "longest tool result that the model is asked to guess")
@@ -93,7 +92,7 @@ class EngineOptions:
     thought_marks: str = option(
         "auto", "what opens and closes a thought, as BEGIN...END; auto = as the chat template has it, none = no thoughts"
     )
-    thought_tokens: int = option(256, "longest thought decoded ahead behind a guess")
+    thought_tokens: int = option(_THOUGHT.tokens, "longest thought decoded ahead behind a guess")
     max_chats: int = option(10_000, "conversations of clients that resend everything, kept for their next request")
     seed: int | None = option(_MANAGER.seed, "session ids and fresh sampling seeds; default: the system's randomness")
 

@@ -120,3 +120,14 @@ def test_typing_leaves_less_to_prefill() -> None:
         assert row["on"]["context_tokens"] == row["off"]["context_tokens"]
     assert result["on"]["left_tokens_mean"] < result["off"]["left_tokens_mean"]
     assert result["on"]["idle_tokens_computed"] >= result["on"]["idle_tokens_used"] > 0
+
+
+def test_constraint_forces_tokens_and_decodes_the_others() -> None:
+    result = run_quick("constraint.py")
+    assert {row["spec"] for row in result["specs"]} == {"schema", "schema, free whitespace", "regex", "choices"}
+    for row in result["specs"]:
+        assert 0 < row["forced_tokens"] < row["answer_tokens"]
+        assert row["decoded_tokens"] == row["answer_tokens"] - row["forced_tokens"]
+        assert row["us"]["mask"]["n"] > 0
+    share = {row["spec"]: row["forced_share"] for row in result["specs"]}
+    assert share["schema"] > share["schema, free whitespace"]

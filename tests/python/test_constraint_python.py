@@ -99,7 +99,7 @@ def test_finished_may_be_a_method_too() -> None:
 @pytest.mark.parametrize("missing", ["fill_mask", "accept", "finished", "clone"])
 def test_missing_methods_are_named(missing: str) -> None:
     methods = {
-        "fill_mask": lambda _self, _mask: None,
+        "fill_mask": lambda _self, mask: mask.fill(0xFFFFFFFF),
         "accept": lambda _self, _token: None,
         "finished": property(lambda _self: False),
         "clone": lambda self: type(self)(),

@@ -25,7 +25,7 @@ class Scripted(_core.Constraint):
         self.accepted = list(history)
 
     def _here(self) -> tuple[int, ...]:
-        if self.finished:
+        if len(self.accepted) == len(self.script):
             return ()
         step = self.script[len(self.accepted)]
         return (step,) if isinstance(step, int) else step

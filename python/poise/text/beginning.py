@@ -13,7 +13,6 @@ from poise.text.model import common
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from poise.text.messages import Message
     from poise.text.model import TextModel
 
 _PROBES = ("Hello", "1 + 1?")
@@ -28,11 +27,10 @@ def beginning(
     """What two conversations that differ only in the user's first message have in common, as ids that nothing
     behind them can change. Empty if the template refuses both."""
     conversation = Conversation(model, model.context(tools, arguments))
-    told: list[Message] = [] if system is None else [{"role": "system", "content": system}]
+    if system is not None:
+        conversation.hold([{"role": "system", "content": system}])
     try:
-        one, two = (
-            conversation.plan([*told, {"role": "user", "content": probe}], prompt=False).text for probe in _PROBES
-        )
+        one, two = (conversation.plan([{"role": "user", "content": probe}], prompt=False).text for probe in _PROBES)
     except InvalidArgument:
         return []
     return model.tokenizer.stable(one[: common(one, two)], at_start=True)
