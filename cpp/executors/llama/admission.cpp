@@ -102,7 +102,8 @@ llama::KvRequest LlamaExecutor::Impl::kv_request(const Job& job) const {
           job.tokens,
           job.reuse_limit(),
           static_cast<Position>(job.tokens.size()) + left,
-          job.idle()};
+          job.idle(),
+          job.idle() && job.started};
 }
 
 // False if no sequence can be had now. The job may be finished (and gone) when this returns true.

@@ -14,7 +14,7 @@ bool KvStore::may_evict(const Newcomer& newcomer, const Sequence& sequence) cons
   if (sequence.user != 0) {
     return false;
   }
-  if (!newcomer.idle || newcomer.owner == kNoOwner || sequence.owner == kNoOwner) {
+  if (!newcomer.yields || newcomer.owner == kNoOwner || sequence.owner == kNoOwner) {
     return true;
   }
   const auto known = touched_.find(newcomer.owner);
@@ -22,7 +22,7 @@ bool KvStore::may_evict(const Newcomer& newcomer, const Sequence& sequence) cons
 }
 
 bool KvStore::refuses(const KvRequest& request) const {
-  if (!request.idle) {
+  if (!request.idle || request.displaced) {
     return false;
   }
   const std::size_t target = smallest_pool(request.length);

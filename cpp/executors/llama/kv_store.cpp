@@ -42,7 +42,7 @@ std::size_t KvStore::target_pool(const KvRequest& request, TimePoint now) const 
   const bool stays = own && pool(*own).tokens >= request.length;
   const std::size_t base = stays ? pool_index(*own) : smallest_pool(request.length);
   const bool nearly_full = static_cast<double>(request.length) > kNearlyFull * pools_[base]->tokens;
-  if (request.idle && options_.states_move && nearly_full && base + 1 < pools_.size()) {
+  if (request.idle && !request.displaced && options_.states_move && nearly_full && base + 1 < pools_.size()) {
     const Newcomer newcomer{true, request.owner, std::nullopt, std::nullopt};
     if (vacant_near_recent(base + 1) || victim(now, base + 1, newcomer)) {
       return base + 1;
@@ -66,14 +66,15 @@ std::optional<Acquired> KvStore::acquire(const KvRequest& request, TimePoint now
   } else if (stays) {
     seq = own;  // its content is of no use, its place is
   } else {
-    Newcomer newcomer{request.idle, request.owner, std::nullopt, std::nullopt};
+    const bool yields = request.idle && !request.displaced;
+    Newcomer newcomer{yields, request.owner, std::nullopt, std::nullopt};
     if (source.kind == Source::Kind::copy) {
       newcomer.spare = static_cast<SeqId>(source.holder);
     } else if (source.kind == Source::Kind::parked) {
       newcomer.parked = source.holder;
     }
     seq = free_sequence(now, target, newcomer);
-    if (!seq && newcomer.spare && may_evict({request.idle, request.owner, {}, {}}, at(*newcomer.spare))) {
+    if (!seq && newcomer.spare && may_evict(newcomer, at(*newcomer.spare))) {
       seq = newcomer.spare;  // only the source itself can go: it is parked, then continued in place
       park_now(*seq, now, std::nullopt);
       source.kind = Source::Kind::take_over;

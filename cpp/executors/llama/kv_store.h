@@ -25,6 +25,7 @@ struct KvRequest {
   Position limit = 0;   ///< use at most this many resident tokens; what lies behind must be computed again
   Position length = 0;  ///< what the sequence may have to hold, generated tokens included; decides the size class
   bool idle = false;
+  bool displaced = false;  ///< idle work that had a sequence until a request took it: it may go on where it can
 };
 
 /// A sequence that holds exactly the first `reused` tokens of the request.
@@ -137,9 +138,9 @@ class KvStore {
 
   // kv_evict.cpp: which sequence
   struct Newcomer {  // what may be evicted for it
-    bool idle = false;
+    bool yields = false;  // to owners that were asked later
     OwnerId owner = kNoOwner;
-    std::optional<SeqId> spare;     // about to be copied from
+    std::optional<SeqId> spare;      // about to be copied from
     std::optional<HolderId> parked;  // about to be restored
   };
   [[nodiscard]] bool may_evict(const Newcomer& newcomer, const Sequence& sequence) const;

@@ -32,7 +32,7 @@ bool Parking::make_room(std::uint64_t bytes, std::int32_t priority, TimePoint no
     }
   }
   // a heap: usually only its first has to go
-  std::priority_queue<Candidate> least(std::less<>{}, std::move(candidates));
+  std::priority_queue<Candidate> least(std::less<Candidate>{}, std::move(candidates));
   std::uint64_t would_hold = bytes_;
   while (would_hold + bytes > cap_bytes_ && !least.empty()) {
     would_hold -= least.top().bytes;

@@ -163,7 +163,7 @@ TEST_CASE("a portable state goes from any stream to contexts with other numbers 
       CHECK(other.kv.length(streams - 1) == 30);
       CHECK(distance(other.extend(streams - 1, question), expected) < kNoise);
     }
-    TinyContext too_wide(7);
+    TinyContext too_wide(12);
     CHECK_FALSE(too_wide.kv.restore(0, state));
     CHECK(at.kv.remove(from, 0));
     CHECK(at.kv.restore(from, state));  // and back to where it came from
