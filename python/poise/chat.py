@@ -122,7 +122,7 @@ class Chats:
         while True:
             try:
                 return make()
-            except ResourceExhausted:
+            except ResourceExhausted:  # noqa: PERF203 - it may take several
                 if not self._close_oldest(None):
                     raise
 

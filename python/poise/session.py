@@ -476,11 +476,11 @@ class Session:
             changes = self._changes
             conversation = None if self._conversation is None else self._conversation.copy()
             calls, questions = self._calls, list(self._questions.values())
-        expected = anticipate.expected(calls)
-        if conversation is not None and (plan := conversation.plan_rewrite(expected)) is not None:
-            if not self._rewrite(plan, changes):
+        if conversation is not None:
+            rewrite = conversation.plan_rewrite(anticipate.expected(calls))
+            conversation = conversation if rewrite is None else self._rewrite(rewrite, changes)
+            if conversation is None:
                 return  # a newer job is on its way
-            conversation.commit(plan)
         guesses = list(self._guesses(conversation, calls, questions))
         with self._lock:
             if self._outdated(changes):
@@ -497,19 +497,23 @@ class Session:
     def _outdated(self, changes: int) -> bool:
         return self._closed or self._turn is not None or changes != self._changes
 
-    def _rewrite(self, plan: Plan, changes: int) -> bool:
-        """Commits ahead what the next request would rewrite of the log. Whether it was still right to do so."""
+    def _rewrite(self, plan: Plan, changes: int) -> Conversation | None:
+        """Commits ahead what the next request would rewrite of the log. A copy of the conversation then; nothing if it
+        has changed meanwhile."""
         with self._lock:
             if self._outdated(changes) or self._conversation is None:
-                return False
-            if plan.ids:
+                return None
+            rebase = getattr(self._manager, "rebase", None)
+            if plan.ids and rebase is None:
+                return self._conversation.copy()  # not in this core: the next turn does it
+            if plan.ids and rebase is not None:
                 base = self._conversation.log_tokens if plan.rebase_to is None else plan.rebase_to
                 try:
-                    self._manager.rebase(self.id, base, plan.ids, _spans(plan))
+                    rebase(self.id, base, plan.ids, _spans(plan))
                 except (Conflict, ContextOverflow, NotFound):
-                    return False  # a turn came first, and does it itself
+                    return None  # a turn came first, and does it itself
             self._conversation.commit(plan)
-            return True
+            return self._conversation.copy()
 
     def _guesses(
         self, conversation: Conversation | None, calls: Sequence[ToolCall], questions: Sequence[Question]

@@ -75,9 +75,7 @@ class TextModel:
             arguments=context.arguments,
         )
 
-    def trace(
-        self, marked: Sequence[Message], context: RenderContext, trace: Trace, *, prompt: bool
-    ) -> Pattern | None:
+    def trace(self, marked: Sequence[Message], context: RenderContext, trace: Trace, *, prompt: bool) -> Pattern | None:
         """`render` with slots in place of contents; nothing if the template cannot be followed."""
         if self.template is None:
             return Pattern(tuple(part for message in marked for part in parts_of(message["content"])))
