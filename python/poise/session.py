@@ -46,6 +46,7 @@ class _Request:
     ids: list[int]
     plan: Plan | None
     calls: tuple[ToolCall, ...]  # that waited for a result before it
+    ended: Callable[[Message | None], None] | None
 
 
 class Session:
@@ -83,7 +84,6 @@ class Session:
         self._asked_at = -1  # ...behind the log after this many changes
         self._closed = False
         self._lock = threading.RLock()
-        self.on_ended: Callable[[Message | None], None] | None = None  # of a durable turn: the answer if it committed
         self.on_closed: Callable[[], None] | None = None
         for tool in tools:
             if "x-results" in tool:
@@ -106,9 +106,11 @@ class Session:
         constraint: _core.Constraint | None = None,
         keep_partial: bool = False,
         use_entries: bool = True,
+        ended: Callable[[Message | None], None] | None = None,
     ) -> Turn:
         """Asks for an answer to text, messages or token ids; to `results` of the pending tool calls (one
-        each, in order); or, with nothing given, to what was appended.
+        each, in order); or, with nothing given, to what was appended. `ended` hears of a durable turn's end: the
+        answer as clients resend it, or nothing if nothing was committed.
 
         Raises before anything is changed: Conflict while another durable turn runs, ContextOverflow,
         InvalidArgument, NotFound.
@@ -135,7 +137,7 @@ class Session:
             if constraint is not None:
                 request.constraint = constraint
             stream = self._manager.turn(self.id, request)
-            sent = _Request(ids, plan, self._calls)
+            sent = _Request(ids, plan, self._calls, ended)
             reader = AnswerReader(
                 self._engine.text,
                 (stop,) if isinstance(stop, str) else stop,
@@ -411,8 +413,8 @@ class Session:
             if queued and not self._closed:
                 self._append(queued)
             self._changed()
-        if self.on_ended is not None:
-            self.on_ended(answer.told() if committed else None)
+        if sent.ended is not None:
+            sent.ended(answer.told() if committed else None)
 
     def _commit(self, sent: _Request, end: _core.TurnEnd, answer: AnswerReader) -> None:
         self._calls = tuple(answer.calls)

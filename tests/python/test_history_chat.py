@@ -273,5 +273,5 @@ def test_a_thought_that_is_resent_must_be_the_one_that_was_thought(engine: Engin
     chat(engine, [*messages, user("and?")])
     assert len(engine.chats) == 2
     messages[-1]["reasoning_content"] = ""
-    chat(engine, [*messages, user("and?")])
-    assert len(engine.chats) == 2
+    chat(engine, [*messages, user("another")])  # without one, the first session goes on
+    assert (len(engine.chats), engine.counters.forks) == (2, 1)
