@@ -3,9 +3,11 @@ most of it, continues it, or forks it where the histories part."""
 
 from __future__ import annotations
 
+import functools
+import itertools
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from poise.errors import Conflict, InvalidArgument, NotFound, ResourceExhausted
@@ -29,7 +31,6 @@ class _Chat:
 
     session: Session
     keys: list[bytes]  # of the history that the session holds: the root, then one a message
-    asked: list[bytes] = field(default_factory=list)  # of the request that is being answered
 
 
 class Chats:
@@ -68,92 +69,95 @@ class Chats:
                 tools=tools, tenant=tenant, template_arguments=arguments, sampling=sampling
             )
 
+        options.setdefault("sampling", sampling)
         while True:
             chat, new, fresh = self._find(told, keys, opened)
-            chat.asked = keys
-            options.setdefault("sampling", sampling)
             try:
-                return chat.session.turn(new or None, **options)
-            except (NotFound, Conflict):
+                return chat.session.turn(new or None, ended=functools.partial(self._ended, chat, keys), **options)
+            except NotFound:
+                self._forget(chat)  # closed meanwhile: another one, or a new one
                 if fresh:
                     raise
-                self._forget(chat)  # closed, or asked by its own owner meanwhile: another one, or a new one
+            except Conflict:
+                if fresh:
+                    raise  # otherwise another request came first: this one forks
             except BaseException:
                 if fresh:
-                    self._close(chat)
+                    chat.session.close()
                 raise
+
+    # Sessions are never called with the lock held: they call back.
 
     def _find(
         self, told: list[Message], keys: list[bytes], opened: Callable[[], Session]
     ) -> tuple[_Chat, list[Message], bool]:
         """The session for a request, what is new to it, and whether it was made for this request."""
-        with self._lock:
-            match = self.index.find(keys)
-            shared = 0
-            if match is not None:
-                shared = _agreed(match.owner.session.messages, told, match.messages)
-            if match is not None and shared:
-                chat = match.owner
-                session = chat.session
-                self._open.move_to_end(chat)
-                self.index.touch(chat)
-                if match.whole and shared == match.messages and not session.answering:
-                    return chat, told[shared:], False
-                try:
-                    point = session.cut_point(shared)
-                    if point:
-                        made = self._adopt(self._roomy(lambda: session.fork(messages=point)), keys[: point + 1])
-                        return made, told[point:], True
-                except NotFound:
-                    self._forget_locked(chat)
-            return self._adopt(self._roomy(opened), keys[:1]), told, True
+        match = self.index.find(keys)
+        while match is not None:
+            chat, session = match.owner, match.owner.session
+            shared = _agreed(session.messages, told, match.messages)
+            if not shared:
+                break
+            self._touch(chat)
+            if match.whole and shared == match.messages and not session.answering:
+                return chat, told[shared:], False
+            try:
+                point = session.cut_point(shared)
+                if not point:
+                    break
+                made = self._room_for(lambda: session.fork(messages=point))  # noqa: B023 - called at once
+                return self._adopt(made, keys[: point + 1]), told[point:], True
+            except NotFound:
+                self._forget(chat)
+                match = self.index.find(keys)
+        return self._adopt(self._room_for(opened), keys[:1]), told, True
 
     def _adopt(self, session: Session, keys: list[bytes]) -> _Chat:
         chat = _Chat(session, keys)
-        session.on_ended = lambda answer: self._ended(chat, answer)
-        session.on_closed = lambda: self._forget(chat)
-        self._open[chat] = None
+        session.on_closed = functools.partial(self._forget, chat)
+        with self._lock:
+            self._open[chat] = None
         while len(self._open) > self._max_chats and self._close_oldest(chat):
             pass
         return chat
 
-    def _roomy(self, make: Callable[[], Session]) -> Session:
+    def _room_for(self, make: Callable[[], Session]) -> Session:
         """Makes a session; where there is no room for one, the chat used longest ago makes it."""
         while True:
             try:
                 return make()
-            except ResourceExhausted:
+            except ResourceExhausted:  # noqa: PERF203 - it may take several
                 if not self._close_oldest(None):
                     raise
 
     def _close_oldest(self, spared: _Chat | None) -> bool:
-        for chat in self._open:
-            if chat is not spared and not chat.session.answering:
-                self._forget_locked(chat)
-                chat.session.on_closed = None
-                chat.session.close()
-                return True
-        return False
+        with self._lock:
+            candidates = [chat for chat in itertools.islice(self._open, 16) if chat is not spared]
+        idle = next((chat for chat in candidates if not chat.session.answering), None)
+        if idle is not None:
+            idle.session.close()
+        return idle is not None
 
-    def _ended(self, chat: _Chat, answer: Message | None) -> None:
-        """A turn is over; `answer` was committed, or nothing was."""
+    def _ended(self, chat: _Chat, asked: list[bytes], answer: Message | None) -> None:
+        """A turn is over; `answer` was committed behind the request with the keys `asked`, or nothing was."""
         if answer is not None:
-            chat.keys = [*chat.asked, *identity.chain(chat.asked[-1], [identity.digest_bytes(answer)])[1:]]
+            with self._lock:
+                if chat not in self._open:
+                    return  # closed meanwhile
+            chat.keys = [*asked, *identity.chain(asked[-1], [identity.digest_bytes(answer)])[1:]]
             self.index.put(chat, chat.keys)
-        elif len(chat.keys) <= 1 or not self.index.holds(chat):
-            self._close(chat)  # made for a turn that came to nothing
+        elif not self.index.holds(chat):
+            chat.session.close()  # made for a turn that came to nothing
 
-    def _close(self, chat: _Chat) -> None:
-        self._forget(chat)
-        chat.session.on_closed = None
-        chat.session.close()
+    def _touch(self, chat: _Chat) -> None:
+        self.index.touch(chat)
+        with self._lock:
+            if chat in self._open:
+                self._open.move_to_end(chat)
 
     def _forget(self, chat: _Chat) -> None:
         with self._lock:
-            self._forget_locked(chat)
-
-    def _forget_locked(self, chat: _Chat) -> None:
-        self._open.pop(chat, None)
+            self._open.pop(chat, None)
         self.index.remove(chat)
 
 

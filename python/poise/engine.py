@@ -46,9 +46,7 @@ class Engine:
     ) -> None:
         """On any executor. Without `vocab` sessions speak token ids only."""
         self.options = options or EngineOptions()
-        self.text = (
-            None if vocab is None else TextModel(vocab, chat_template, thought_marks=self.options.thought_pair)
-        )
+        self.text = None if vocab is None else TextModel(vocab, chat_template, thought_marks=self.options.thought_pair)
         self.manager = _core.SessionManager(executor, self.options.manager())
         self.memory = ToolResultMemory()
         self.chats = Chats(self, self.options.max_chats)

@@ -90,7 +90,8 @@ class EngineOptions:
         ("generated", "rendered"),
     )
     thought_marks: str = option(
-        "auto", "what opens and closes a thought, as BEGIN...END; auto = as the chat template has it, none = no thoughts"
+        "auto",
+        "what opens and closes a thought, as BEGIN...END; auto = as the chat template has it, none = no thoughts",
     )
     thought_tokens: int = option(_THOUGHT.tokens, "longest thought decoded ahead behind a guess")
     max_chats: int = option(10_000, "conversations of clients that resend everything, kept for their next request")
@@ -108,7 +109,8 @@ class EngineOptions:
             begin, dots, end = self.thought_marks.partition("...")
             if not (begin and dots and end):
                 raise InvalidArgument(
-                    f"thought_marks is {self.thought_marks!r}; give BEGIN...END, for example <think>...</think>, auto or none"
+                    f"thought_marks is {self.thought_marks!r}; give BEGIN...END, for example <think>...</think>, "
+                    "auto or none"
                 )
         if self.thought_tokens < 0 or self.max_chats < 1:
             raise InvalidArgument("thought_tokens must be at least 0 and max_chats at least 1")

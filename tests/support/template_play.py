@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 # What looks like a special token in a template's source.
 _SPECIAL = re.compile(
-    r"<\|[^|<>{}\s'\"]{1,40}\|>|<｜[^｜<>{}'\"]{1,40}｜>|\[/?(?:INST|THINK|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS"
+    r"<\|[^|<>{}\s'\"]{1,40}\|>|<\uff5c[^\uff5c<>{}'\"]{1,40}\uff5c>|\[/?(?:INST|THINK|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|ARGS"
     r"|TOOL_CONTENT|SYSTEM_PROMPT|CALL_ID)\]|</?s>|<(?:start|end)_of_turn>|<\|?turn\|?>|<\|?/?channel\|?>|<sep>"
-    r"|<\[[^\]<>]{1,40}\]>|\[e~\[|\]~[a-z!]*\[?\]|<SPECIAL_\d+>|<(?:begin|end)_of_[a-z]+>|<seed:[be]os>|</?(?:assistant|user)>"
+    r"|<\[[^\]<>]{1,40}\]>|\[e~\[|\]~[a-z!]*\[?\]|<SPECIAL_\d+>|<(?:begin|end)_of_[a-z]+>"
+    r"|<seed:[be]os>|</?(?:assistant|user)>"
 )
 # In templates these are built of pieces, or stand in no template at all.
 _COMMON = ("<s>", "</s>", "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<eos>", "<bos>", "<turn|>", "<|turn>")
@@ -49,7 +50,11 @@ def text_model(path: Path) -> TextModel:
     """The template on a small vocabulary that has the special tokens the template spells."""
     source = path.read_text(encoding="utf-8")
     control = dict.fromkeys([*_COMMON, *_SPECIAL.findall(source)])
-    said = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hi"}, {"role": "user", "content": "Hi"}]
+    said = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hi"},
+        {"role": "user", "content": "Hi"},
+    ]
     plain = TextModel(ByteVocab(source, control=list(control), end="</s>"))
     with contextlib.suppress(InvalidArgument):  # some are put together while the template runs
         control.update(dict.fromkeys(_SPECIAL.findall(plain.render(said, plain.context(), prompt=True))))
@@ -66,7 +71,7 @@ def _end_of_turn(source: str, control: list[str]) -> str:
             text = model.render([*said, *more], model.context(), prompt=False)
         except InvalidArgument:
             continue
-        before, found, after = text.partition("Qx 7")
+        _, found, after = text.partition("Qx 7")
         first = model.tokenizer.special.first(after) if found else None
         if first:
             return after[first[0] : first[1]]
@@ -83,6 +88,7 @@ class Step:
     log: list[int]
     fresh: list[int]  # the ids of rendering the conversation afresh
     enveloped: bool  # known ahead, whatever the content
+    extends: bool  # a fresh rendering begins with what the log was
 
 
 @dataclass
@@ -120,11 +126,12 @@ class Play:
             self.rewrite(message)
         enveloped = self.conversation.copy().prepare([message]) is not None
         plan = self.conversation.plan([message], prompt=True)
-        before = list(self.ids)
+        before, logged = list(self.ids), self.conversation.log_text
         self.ids[len(before) if plan.rebase_to is None else plan.rebase_to :] = plan.ids
         self.conversation.commit(plan)
         kept = self.ids[: len(before)] == before
-        self.steps.append(Step(message["role"], plan, kept, list(self.ids), self.fresh(), enveloped))
+        extends = kept and self.told().startswith(logged)
+        self.steps.append(Step(message["role"], plan, kept, list(self.ids), self.fresh(), enveloped, extends))
 
     def rewrite(self, expected: Message) -> None:
         """What idle time commits ahead of a request."""
@@ -155,6 +162,9 @@ class Play:
 
     def fresh(self) -> list[int]:
         """The whole conversation as it is told now, rendered and tokenized at once."""
+        return self.model.tokenizer.encode(self.told(), at_start=True).ids
+
+    def told(self) -> str:
+        """The whole conversation, rendered afresh."""
         marked = [turned.shown_marked for turned in self.conversation.messages]
-        text = self.model.render(marked, self.conversation.context, prompt=True)
-        return self.model.tokenizer.encode(text, at_start=True).ids
+        return self.model.render(marked, self.conversation.context, prompt=True)

@@ -12,7 +12,18 @@ from tests.support import pinned
 
 FAMILIES = ("llama-bpe", "qwen2", "gpt-2", "llama-spm")
 # More families of the table in poise.text.boundaries that the source has a vocabulary of.
-MORE = ("deepseek-llm", "deepseek-coder", "falcon", "command-r", "mpt", "starcoder", "refact", "qwen35", "phi-3", "gemma-4")
+MORE = (
+    "deepseek-llm",
+    "deepseek-coder",
+    "falcon",
+    "command-r",
+    "mpt",
+    "starcoder",
+    "refact",
+    "qwen35",
+    "phi-3",
+    "gemma-4",
+)
 
 
 @cache

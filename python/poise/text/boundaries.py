@@ -21,6 +21,7 @@ that kind of cut away.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -29,20 +30,28 @@ if TYPE_CHECKING:
 # The names llama.cpp gives its word splitters (tokenizer.ggml.pre), whose expressions were read for the property
 # above. Missing: superbpe and exaone-moe (words with spaces inside), kimi-k2 and tiny_aya (not looked into).
 _SPLIT_AT_MARKS = frozenset(
-    "llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano dbrx smaug-bpe chatglm-bpe glm4 "
-    "gpt-2 phi-2 gigachat a.x-4.0 mellum modern-bert exaone4 mpt olmo jais trillion granite-docling starcoder refact "
-    "command-r smollm codeshell exaone minerva-7b mellum2 stablelm2 qwen2 deepseek-r1-qwen kormo megrez hunyuan "
-    "solar-open qwen35 bailingmoe seed-coder grok-2 ufakzeka".split()
+    re.findall(
+        r"\S+",
+        """llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano dbrx smaug-bpe
+        chatglm-bpe glm4 gpt-2 phi-2 gigachat a.x-4.0 mellum modern-bert exaone4 mpt olmo jais trillion
+        granite-docling starcoder refact command-r smollm codeshell exaone minerva-7b mellum2 stablelm2 qwen2
+        deepseek-r1-qwen kormo megrez hunyuan solar-open qwen35 bailingmoe seed-coder grok-2 ufakzeka""",
+    )
 )
 _SPLIT_AT_SPACES = _SPLIT_AT_MARKS | frozenset(
-    "default deepseek-llm deepseek-coder deepseek-v3 hunyuan-dense joyai-llm hy_v4 youtu falcon tekken gpt-4o llama4 "
-    "kanana2 minimax-m2 bloom poro-chat gpt3-finnish viking laguna minicpm5 jais-2".split()
+    re.findall(
+        r"\S+",
+        """default deepseek-llm deepseek-coder deepseek-v3 hunyuan-dense joyai-llm hy_v4 youtu falcon tekken gpt-4o
+        llama4 kanana2 minimax-m2 bloom poro-chat gpt3-finnish viking laguna minicpm5 jais-2""",
+    )
 )
 _MERGE_ANYWHERE = frozenset({"gemma4", "sarvam-moe"})
 
 _AT_SPACE = r"(?<=\S)(?= )"
 # Letters that every splitter counts as letters, digits, and what ends a word behind them.
-_AT_MARK = r"(?<=[0-9A-Za-z\u0410-\u044f\u3042-\u3093\u30a2-\u30f3\u4e00-\u9fa5\uac00-\ud7a3])(?=[\n,.:;!?\u3002\uff0c])"
+_AT_MARK = (
+    r"(?<=[0-9A-Za-z\u0410-\u044f\u3042-\u3093\u30a2-\u30f3\u4e00-\u9fa5\uac00-\ud7a3])(?=[\n,.:;!?\u3002\uff0c])"
+)
 
 
 class Boundaries(Protocol):
@@ -56,7 +65,7 @@ class Boundaries(Protocol):
 class NoCuts:
     """Nothing is known about the vocabulary."""
 
-    def last_cut(self, text: str) -> int:  # noqa: ARG002 - the seam's signature
+    def last_cut(self, text: str) -> int:
         """Always 0."""
         return 0
 
@@ -89,7 +98,7 @@ class PairCuts:
     """For vocabularies that merge across the whole text: pairs of characters that no token holds."""
 
     def __init__(self, pieces: Iterable[str]) -> None:
-        self._pairs = {pair for piece in map(_spaced, pieces) for pair in zip(piece, piece[1:], strict=False)}
+        self._pairs = {pair for piece in map(_spaced, pieces) for pair in pairwise(piece)}
 
     def last_cut(self, text: str) -> int:
         """See Boundaries."""

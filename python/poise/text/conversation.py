@@ -323,7 +323,7 @@ class Conversation:
                     refused = refused or error
                     continue
                 if grown is not None:
-                    return (grown, None), told or (grown, self.messages)
+                    return grown, told or (grown[0], self.messages)
         if told is None:
             assert refused is not None
             raise refused
@@ -351,42 +351,42 @@ class Conversation:
 
     def _behind_content(
         self, added: list[Turned], prompt: bool, render: Callable[[Sequence[Turned], bool], Pattern]
-    ) -> Pattern | None:
+    ) -> _Grown | None:
         """What the rendering has behind the newest answer's content, less what the log has there already."""
         if self._answer is None or self._floor:
             return None
         index, end = self._answer
         place: Message = {"role": "assistant", "content": PLACE}
-        pattern: Pattern | None = None
         for view in self._views():  # how the past is told matters only to a template that insists on tool calls
             try:
                 pattern = render([*view[:index], Turned(place, place), *view[index + 1 :], *added], prompt)
                 break
             except InvalidArgument:
                 continue
-        if pattern is None:
+        else:
             return None
+        taken = None if view is self.messages else view
         before, found, after = pattern.head.partition(PLACE)
         if not found or PLACE in after:
             return None
         logged = self.log_text[end:]
         skip = len(before) + len(found)
         if after.startswith(logged):
-            return pattern.without(skip + len(logged))
+            return pattern.without(skip + len(logged)), taken
         # The model may have ended its turn with another end token than the template writes.
         special = self.model.tokenizer.special
         own, template = special.first(logged), special.first(after)
         if own and template and own[0] == 0 and not after[: template[0]].strip():
             rest = logged[own[1] :]
             if after.startswith(rest, template[1]):
-                return pattern.without(skip + template[1] + len(rest))
+                return pattern.without(skip + template[1] + len(rest)), taken
         if own == (0, len(logged)):  # ...or with one where the template writes none
-            return pattern.without(skip)
+            return pattern.without(skip), taken
         return None
 
     def _behind_history(
         self, added: list[Turned], prompt: bool, render: Callable[[Sequence[Turned], bool], Pattern]
-    ) -> Pattern | None:
+    ) -> _Grown | None:
         """What the rendering has behind the answers taken apart, where a template insists on tool calls."""
         special = self.model.tokenizer.special
         if self._answer is None or self._floor or self._answer[0] != len(self.messages) - 1:
@@ -397,7 +397,7 @@ class Conversation:
         whole = render(view, False).head
         end = special.last_end(whole)
         pattern = render([*view, *added], prompt)
-        return pattern.without(end) if end and pattern.head.startswith(whole[:end]) else None
+        return (pattern.without(end), view) if end and pattern.head.startswith(whole[:end]) else None
 
     def _prepared(self, added: list[Turned], prompt: bool) -> Plan | None:
         """The plan by an envelope, if there is one for such messages and it holds for their contents."""
@@ -419,9 +419,7 @@ class Conversation:
         boundaries = [(more + chars, ids + self.log_tokens) for more, ids in encoded.boundaries]
         spans = self._spans(view, added, text, encoded.boundaries, len(encoded.ids), prompt)
         rebase_to = self.log_tokens if self.excess_tokens else None
-        return Plan(
-            encoded.ids, rebase_to, spans, chars, text, boundaries, len(self._boundaries), view, added, prompt
-        )
+        return Plan(encoded.ids, rebase_to, spans, chars, text, boundaries, len(self._boundaries), view, added, prompt)
 
     def _rebase(self, text: str, view: list[Turned], added: list[Turned], prompt: bool) -> Plan:
         """The log made equal to a rendering, from the first difference on."""

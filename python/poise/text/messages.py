@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +26,7 @@ def is_ids(value: object) -> bool:
 
 
 def to_messages(
-    value: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]], role: str = "user"
+    value: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]] | bytes, role: str = "user"
 ) -> list[Message]:
     """Text, one message or several, as a list of messages. Text gets `role`. Raises InvalidArgument."""
     if isinstance(value, str):
@@ -126,17 +127,18 @@ def _call(call: Any) -> Message:
         raise InvalidArgument(f"a tool call needs a function with a name; got {_short(call)}")
     arguments = function.get("arguments", {})
     if isinstance(arguments, str):
-        try:
+        with contextlib.suppress(ValueError, RecursionError):  # otherwise the template shows it as it came
             arguments = json.loads(arguments or "{}")
-        except (ValueError, RecursionError):
-            pass  # the template shows it as it came
     if arguments is not None and not isinstance(arguments, (str, Mapping)):
         raise InvalidArgument(f"the arguments of a tool call are an object; got {_short(arguments)}")
     told: Message = {key: _json(value, "a tool call") for key, value in call.items() if key == "id"}
     return {
         **told,
         "type": "function",
-        "function": {"name": checked(function["name"], "a function's name"), "arguments": _json(arguments or {}, "a tool call")},
+        "function": {
+            "name": checked(function["name"], "a function's name"),
+            "arguments": _json(arguments or {}, "a tool call"),
+        },
     }
 
 

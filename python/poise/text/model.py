@@ -88,9 +88,7 @@ class TextModel:
         tail = text[text.rfind("answer") + len("answer") :]
         return next((token for _, token, _ in self.tokenizer.special.split(tail) if token is not None), None)
 
-    def trace(
-        self, marked: Sequence[Message], context: RenderContext, trace: Trace, *, prompt: bool
-    ) -> Pattern | None:
+    def trace(self, marked: Sequence[Message], context: RenderContext, trace: Trace, *, prompt: bool) -> Pattern | None:
         """`render` with slots in place of contents; nothing if the template cannot be followed."""
         if self.template is None:
             return Pattern(tuple(part for message in marked for part in parts_of(message["content"])))

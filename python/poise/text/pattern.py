@@ -135,7 +135,7 @@ class Slotted(str):
     def __str__(self) -> str:
         return self
 
-    def __add__(self, other: str) -> Slotted:  # type: ignore[override]
+    def __add__(self, other: str) -> Slotted:
         return Slotted(self._trace, (*self._parts, *parts_of(other)))
 
     def __radd__(self, other: str) -> Slotted:
@@ -160,7 +160,7 @@ class Slotted(str):
         self._trace.give_up("split")
         return self.plain.split(sep, maxsplit)
 
-    def replace(self, old: str, new: str, count: SupportsIndex = -1) -> str:  # type: ignore[override]
+    def replace(self, old: str, new: str, count: SupportsIndex = -1) -> str:
         """Something that it does not hold."""
         if old and not isinstance(old, Slotted) and old not in self:
             return self
@@ -221,7 +221,7 @@ class Slotted(str):
 
     # --- what a pattern cannot say
 
-    @overload  # type: ignore[override]
+    @overload
     def __getitem__(self, key: SupportsIndex) -> str: ...
     @overload
     def __getitem__(self, key: slice) -> str: ...
@@ -248,10 +248,19 @@ def _opaque(name: str) -> Any:
     return method
 
 
-_KEPT = frozenset(
-    "__class__ __delattr__ __dir__ __doc__ __getattribute__ __init__ __init_subclass__ __new__ __reduce__ __reduce_ex__ "
-    "__repr__ __setattr__ __sizeof__ __subclasshook__ __getnewargs__ __getstate__".split()
-)
+# What object itself needs, and what a Slotted may do unseen.
+_KEPT = frozenset(dir(object)) - {
+    "__eq__",
+    "__ne__",
+    "__lt__",
+    "__le__",
+    "__gt__",
+    "__ge__",
+    "__hash__",
+    "__str__",
+    "__format__",
+}
+_KEPT |= {"__getnewargs__"}
 for _name in dir(str):
     if _name not in _KEPT and _name not in Slotted.__dict__ and callable(getattr(str, _name)):
         setattr(Slotted, _name, _opaque(_name))

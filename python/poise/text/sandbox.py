@@ -98,7 +98,7 @@ class _Generator(CodeGenerator):
         self.visit(node.ops[0].expr, frame)
         self.write("))")
 
-    def visit_Call(self, node: nodes.Call, frame: Frame, **kwargs: Any) -> None:
+    def visit_Call(self, node: nodes.Call, frame: Frame, **kwargs: Any) -> None:  # type: ignore[override]
         if isinstance(node.node, nodes.EnvironmentAttribute):
             self.write(f"environment.{node.node.name}()")
         else:
@@ -152,7 +152,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         self._reserve(sum(map(len, texts)))
         return "".join(texts)
 
-    def concat(self, parts: Iterable[str]) -> str:  # type: ignore[override]
+    def concat(self, parts: Iterable[str]) -> str:
         """Joins what a template, macro or block has put out."""
         budget = self.budget
         if budget is None:
@@ -203,7 +203,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
-        for node in list(tree.find_all((nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block))):
+        counted = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block)
+        found: list[nodes.For | nodes.Macro | nodes.CallBlock | nodes.Block] = list(tree.find_all(counted))  # type: ignore[arg-type]
+        for node in found:
             count = nodes.Call(nodes.EnvironmentAttribute("step"), [], [], None, None, lineno=node.lineno)
             node.body.insert(0, nodes.ExprStmt(count, lineno=node.lineno))
         return tree

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 # What hands its input on, or looks only at how many there are. Everything else done to a Slotted in Python or C code
 # that does not go through its methods would lose the slots unseen.
-_PASSING = frozenset({"count", "d", "default", "first", "last", "length", "list", "map", "reject", "rejectattr", "reverse"})
+_PASSING = frozenset(
+    {"count", "d", "default", "first", "last", "length", "list", "map", "reject", "rejectattr", "reverse"}
+)
 _PASSING |= {"replace", "select", "selectattr", "string", "trim"}
 _DIRECT = frozenset({"d", "default", "replace", "string", "trim"})  # with a Slotted itself as their value
 _TESTS = frozenset({"in", "lower", "upper"})
@@ -47,7 +49,7 @@ class TracingEnvironment(BoundedEnvironment):
         """The `~` operator."""
         return self.concat(map(str, parts))
 
-    def concat(self, parts: Iterable[str]) -> str:  # type: ignore[override]
+    def concat(self, parts: Iterable[str]) -> str:
         """Joins what a template, macro or block has put out."""
         taken = []
         for part in parts:
@@ -82,7 +84,10 @@ class TracingEnvironment(BoundedEnvironment):
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         """str.format of a Slotted cannot be followed."""
-        if isinstance(owner := getattr(value, "__self__", None), Slotted) and value.__name__ in ("format", "format_map"):
+        if isinstance(owner := getattr(value, "__self__", None), Slotted) and value.__name__ in (
+            "format",
+            "format_map",
+        ):
             owner.trace.give_up("format")
         return super().wrap_str_format(value)
 
@@ -140,7 +145,7 @@ def _traced(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return traced
 
 
-def _always(function: Callable[..., Any]) -> Callable[..., Any]:
+def _always(function: Any) -> Callable[..., Any]:
     @functools.wraps(function)
     def answered(value: Any, *args: Any, **kwargs: Any) -> Any:
         return True if isinstance(value, Slotted) else function(value, *args, **kwargs)
@@ -148,7 +153,7 @@ def _always(function: Callable[..., Any]) -> Callable[..., Any]:
     return answered
 
 
-def _opaque_to(what: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def _opaque_to(what: str, function: Any) -> Callable[..., Any]:
     @functools.wraps(function)
     def traced(*args: Any, **kwargs: Any) -> Any:
         for slotted in _inside((args, kwargs)):
