@@ -21,6 +21,8 @@ from poise.text.model import RenderContext, TextModel, common
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from poise.text.tokenizer import Encoded
+
 History = Literal["generated", "rendered"]
 
 
@@ -202,7 +204,7 @@ class Conversation:
         begin = len(self.log_text)
         encoded = self.model.tokenizer.encode(text[begin:], at_start=self.log_tokens == 0)
         boundaries = [(chars + begin, ids + self.log_tokens) for chars, ids in encoded.boundaries]
-        spans = self._spans(messages, len(messages) - len(added), text, encoded.boundaries, len(encoded.ids))
+        spans = self._spans(messages, len(messages) - len(added), text, encoded)
         rebase_to = self.log_tokens if self.excess_tokens else None
         return Plan(encoded.ids, rebase_to, spans, text, [*self._boundaries, *boundaries], messages)
 
@@ -229,18 +231,35 @@ class Conversation:
         spans = [Span(messages[-1].shown["role"], digest(messages[-1].shown), 0, len(encoded.ids))]
         return Plan(encoded.ids, tokens, spans, text, boundaries, messages)
 
-    def _spans(
-        self, messages: list[Turned], first: int, text: str, boundaries: list[tuple[int, int]], ids: int
-    ) -> list[Span]:
-        """Where each new message ends: behind the last special token of the rendering up to it."""
+    def _spans(self, messages: list[Turned], first: int, text: str, encoded: Encoded) -> list[Span]:
+        """Where each new message begins: at its first special token. The line break behind an end token
+        belongs to the message that it ends, whoever sends it."""
         spans: list[Span] = []
-        begin = 0
+        begin = self._framing_before(text, encoded)
         for index in range(first, len(messages)):
-            end = ids
+            end = len(encoded.ids)
             if index + 1 < len(messages):
                 upto = self._render(messages[: index + 1], False)
                 reach = len(upto) - len(self.log_text) if text.startswith(upto) else 0
-                end = max([begin, *(tokens for chars, tokens in boundaries if chars <= reach)])
+                end = max([begin, *(tokens for chars, tokens in encoded.boundaries if chars <= reach)])
+                starts = (self._starts(encoded, at) for at in range(len(encoded.boundaries)))
+                end = max([end, *(tokens for chars, tokens in starts if chars == reach)])
             spans.append(Span(messages[index].shown["role"], digest(messages[index].shown), begin, end))
             begin = end
         return spans
+
+    def _framing_before(self, text: str, encoded: Encoded) -> int:
+        """How many ids of an extension still end the message before it."""
+        ended = self._boundaries[-1][0] if self._boundaries else 0
+        # After a length stop the extension's first special token ends that message.
+        at = 0 if not self.log_text[ended:].strip() else 1
+        if self.log_tokens == 0 or len(encoded.boundaries) <= at:
+            return 0
+        begin = encoded.boundaries[at - 1][0] if at else 0
+        chars, tokens = self._starts(encoded, at)
+        return tokens if not text[len(self.log_text) :][begin:chars].strip() else 0
+
+    def _starts(self, encoded: Encoded, at: int) -> tuple[int, int]:
+        """Where a special token of an extension begins, as (marked characters, ids)."""
+        chars, tokens = encoded.boundaries[at]
+        return chars - len(self.model.tokenizer.control.get(encoded.ids[tokens - 1], "")), tokens - 1
