@@ -131,7 +131,7 @@ class Engine:
                 sampling=sampling.core(),
                 thought=self._thought(),
                 # Messages are dropped by the session, together with their tokens.
-                window=window and window.core(head_of(spans), automatic=conversation is None),
+                window=None if window is None else window.core(head_of(spans), automatic=conversation is None),
             )
         )
         session = Session(
