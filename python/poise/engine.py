@@ -147,7 +147,7 @@ class Engine:
                 continuation_tokens=self.options.continuation_tokens,
                 sampling=sampling.core(),
                 # Messages are dropped by the session, together with their tokens.
-                window=window and window.core(head_of(spans), automatic=conversation is None),
+                window=None if window is None else window.core(head_of(spans), automatic=conversation is None),
                 thought=self._thought(),
             )
         )

@@ -405,7 +405,7 @@ class Session:
         drop = self._manager.slide(self.id, room)
         if drop is None:
             return False
-        if not drop_from(conversation, drop, len(self.state.messages) - drop.first_message):
+        if not drop_from(conversation, drop, state.log, len(self.state.messages) - drop.first_message):
             self._retell(conversation)
         self._changed()
         return True

@@ -131,9 +131,10 @@ def test_appends_slide_too(engine: Engine) -> None:
         session.append({"role": "user", "content": f"value {n} of the stream is {n * n}"})
         assert engine.wait_prepositioned()
         assert len(session.state.log) <= WINDOW.max_tokens
-    assert engine.counters.window_slides >= 2
-    asked = session.ask("up or down?", max_new_tokens=4).result()
-    assert asked.path == "ready"
+        assert session.ask("up or down?", max_new_tokens=4).result().path == "ready"
+    counters = engine.counters
+    assert counters.window_slides >= 2
+    assert counters.window_slides_unprepared == counters.rebases == 0
     told = [message["content"] for message in session.messages[1:]]
     assert told == [f"value {n} of the stream is {n * n}" for n in range(20 - len(told), 20)]
     assert text_of(engine, list(session.state.log)).rstrip("\n") == rendered(engine, session).rstrip("\n")

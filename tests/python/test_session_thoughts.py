@@ -17,7 +17,7 @@ AHEAD = 6
 
 @pytest.fixture
 def world() -> SimWorld:
-    return SimWorld(idle_quantum_tokens=16)
+    return SimWorld(idle_quantum_tokens=16, vocab_size=50_021)  # so large that no id comes twice
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_a_stop_token_inside_a_thought_ends_it_all(world: SimWorld, plain: list[
 def test_thoughts_are_drawn_as_a_request_would_draw_them(world: SimWorld) -> None:
     sampling = _core.SamplingParams(temperature=1.0, seed=3)
     plain = world.reference([*LOG, *ASKED], sampling=sampling, max_new_tokens=100)
-    session = world.open(LOG, thought=marks([ASKED[-1]], [999 - 3], tokens=70), sampling=_core.SamplingParams())
+    session = world.open(LOG, thought=marks([ASKED[-1]], [50_000], tokens=70), sampling=_core.SamplingParams())
     world.anticipate(session, ASKED)
     world.idle()
     answer = world.ask(session, ASKED, sampling=sampling, max_new_tokens=100)
@@ -201,7 +201,7 @@ def test_without_the_option_a_thought_is_text_like_any_other(world: SimWorld) ->
         ({"begin": [], "end": [2]}, "begin mark has no tokens"),
         ({"begin": [1], "end": []}, "end mark has no tokens"),
         ({"begin": [1], "end": [2], "tokens": -1}, "tokens is -1"),
-        ({"begin": [1], "end": [9999]}, "9999"),
+        ({"begin": [1], "end": [99999]}, "99999"),
     ],
 )
 def test_impossible_options_are_refused(world: SimWorld, options: dict[str, object], words: str) -> None:

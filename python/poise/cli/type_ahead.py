@@ -15,6 +15,7 @@ from poise.errors import InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_COLUMNS = 80
 _ENTER, _ESCAPE, _INTERRUPT, _END = ("\r", "\n"), "\x1b", "\x03", "\x04"
 _BACKSPACE, _LINE_KILL, _WORD_KILL = ("\x7f", "\b"), "\x15", "\x17"
 
@@ -70,9 +71,9 @@ class TypeAhead:
     def _draw(self, line: str, rows: int) -> int:
         """Writes the line over its old form, which took `rows` rows more than one; returns the same of the new."""
         try:
-            columns = max(1, os.get_terminal_size(self._screen).columns)
+            columns = os.get_terminal_size(self._screen).columns or _COLUMNS  # 0: it does not say
         except OSError:
-            columns = 80
+            columns = _COLUMNS
         self._write("\r" + (f"\x1b[{rows}A" if rows else "") + "\x1b[J" + line)
         cells = cell_len(line)
         if cells and cells % columns == 0:

@@ -22,15 +22,14 @@ def head_of(spans: Sequence[_core.MessageSpan]) -> int:
     return spans[0].end if spans and spans[0].role == "system" else 1
 
 
-def drop_from(conversation: Conversation, drop: _core.WindowDrop, kept_messages: int) -> bool:
-    """The log of `conversation` has lost the tokens [drop.begin, drop.end); behind them the core still knows
-    `kept_messages` messages.
+def drop_from(conversation: Conversation, drop: _core.WindowDrop, log: Sequence[int], kept_messages: int) -> bool:
+    """The log of `conversation`, up to now `log`, has lost the tokens [drop.begin, drop.end); behind them the
+    core still knows `kept_messages` messages.
 
-    Where both ends lie behind special tokens, which is where messages end, the marked text is cut there.
-    Otherwise False: the conversation has lost its messages, but its log is not what they are told as. Then
-    retold() or as_raw() follows.
+    Where both ends lie between messages, the marked text is cut there. Otherwise False: the conversation has
+    lost its messages, but its log is not what they are told as. Then retold() or as_raw() follows.
     """
-    span = _whole_messages(conversation, drop)
+    span = _whole_messages(conversation, drop, log)
     dropped = drop.end - drop.begin
     conversation.log_tokens -= dropped
     del conversation._ids[drop.begin : drop.end]
@@ -70,30 +69,38 @@ def as_raw(conversation: Conversation, log_tokens: int) -> None:
     conversation._boundaries = [(conversation._floor, log_tokens)]
 
 
-def _whole_messages(conversation: Conversation, drop: _core.WindowDrop) -> tuple[int, int, slice] | None:
+def _whole_messages(
+    conversation: Conversation, drop: _core.WindowDrop, log: Sequence[int]
+) -> tuple[int, int, slice] | None:
     """The drop in marked characters of the log, and the messages that it covers; nothing if it cuts one."""
-    chars = {ids: marked for marked, ids in conversation._boundaries}
-    chars.setdefault(0, 0)
-    if drop.begin not in chars or drop.end not in chars:
-        return None
-    begin, end = chars[drop.begin], chars[drop.end]
     try:
+        begin, end = _chars(conversation, drop.begin, log), _chars(conversation, drop.end, log)
         first, last = _messages_until(conversation, begin), _messages_until(conversation, end)
     except InvalidArgument:
         return None  # the template does not tell the half of a conversation, or tells it in another way
-    return (begin, end, slice(first, last)) if first < last else None
+    return begin, end, slice(first, last)
+
+
+def _chars(conversation: Conversation, position: int, log: Sequence[int]) -> int:
+    """A place between two messages, in marked characters. Raises InvalidArgument if text stands around it."""
+    known = [(0, 0), *conversation._boundaries]
+    chars, ids = max((boundary for boundary in known if boundary[1] <= position), key=lambda boundary: boundary[1])
+    rest = conversation.model.tokenizer.text(list(log[ids:position]))
+    if rest.strip() or not conversation.log_text.startswith(rest, chars):
+        raise InvalidArgument("not between two messages")
+    return chars + len(rest)
 
 
 def _messages_until(conversation: Conversation, chars: int) -> int:
     """How many messages end within the first `chars` marked characters of the log, found by halving.
 
-    Raises InvalidArgument if the template tells the beginning of the conversation in another way than the log.
+    Raises InvalidArgument if one ends elsewhere, or the template tells them in another way than the log.
     """
     log = conversation.log_text
     boundaries = [marked for marked, _ in conversation._boundaries]
 
     def end_of(count: int) -> int:
-        """Where a message's last special token ends; behind it, the next message's text begins."""
+        """Where a message's last special token ends."""
         text = conversation._render(conversation.messages[:count], False)
         if not text.startswith(log) and not log.startswith(text):
             raise InvalidArgument("the log was told otherwise")
@@ -109,4 +116,6 @@ def _messages_until(conversation: Conversation, chars: int) -> int:
             low = middle
         else:
             high = middle - 1
+    if not end_of(low) <= chars <= len(conversation._render(conversation.messages[:low], False)):
+        raise InvalidArgument("inside a message")
     return low
