@@ -56,7 +56,7 @@ class GrammarConstraint(_core.Constraint):
         ids, done = self._known_run()
         return list(ids[done:])
 
-    def accept(self, token: int) -> None:
+    def accept(self, token: int) -> None:  # type: ignore[override]  # the core calls it with an int
         """Moves on by one id."""
         run = self._known_run()
         if self._ended:
@@ -72,7 +72,7 @@ class GrammarConstraint(_core.Constraint):
         follows = done < len(ids) and ids[done] == token
         self._run = (ids, done + 1) if follows and done + 1 < len(ids) else None
 
-    def rollback(self, count: int) -> None:
+    def rollback(self, count: int) -> None:  # type: ignore[override]
         """Takes back the last ids."""
         if count > len(self._history):
             raise InvalidArgument(f"cannot take back {count} ids: the constraint has accepted {len(self._history)}")

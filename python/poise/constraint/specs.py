@@ -77,7 +77,7 @@ def regex(pattern: str) -> Regex:
 def choices(options: Sequence[str]) -> Choices:
     """One of `options`, letter for letter."""
     known = tuple(dict.fromkeys([options] if isinstance(options, str) else options))
-    if not known or not all(isinstance(option, str) and option for option in known):
+    if not known or "" in known or any(type(option) is not str for option in known):
         raise InvalidArgument(f"choices: {options!r}; give at least one text, none of them empty")
     return Choices(known)
 
