@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from poise.text.messages import Message
     from poise.text.spans import Span
+    from poise.text.tokenizer import Encoded
 
 History = Literal["generated", "rendered"]
 # Stands in a slot while a template is traced: text without outer white space that means nothing to any template.
@@ -49,6 +50,7 @@ class Plan:
     view: list[Turned] | None  # how the messages so far are told from now on; none: as before
     added: list[Turned]
     prompt: bool
+    ends: list[int]  # ids behind which each of `added` but the last ends with a special token
 
     @property
     def header(self) -> str:
@@ -246,9 +248,9 @@ class Conversation:
         del self._boundaries[plan.kept :]
         if rewritten:
             self.points = [point for point in self.points if point.tokens <= base and point.chars <= plan.chars]
-        for index, span in enumerate(plan.spans[:-1]):
-            if span.end > span.begin and len(plan.spans) == len(plan.added):
-                self._mark_point(before + index + 1, base + span.end, plan)
+        for index, end in enumerate(plan.ends):
+            if end > (plan.ends[index - 1] if index else 0):
+                self._mark_point(before + index + 1, base + end, plan)
         self._boundaries += plan.boundaries
         self.log_tokens = base + len(plan.ids)
         if self.history == "rendered":
@@ -294,6 +296,28 @@ class Conversation:
         self._held = 0
         self._envelopes.clear()
         self.points = [Point()]
+
+    def shorten(self, messages: slice, chars: tuple[int, int], tokens: tuple[int, int]) -> None:
+        """The log has lost whole messages: the given ones, with their marked characters and their ids."""
+        lost, gone, dropped = len(self.messages[messages]), chars[1] - chars[0], tokens[1] - tokens[0]
+        del self.messages[messages]
+        self.log_text = self.log_text[: chars[0]] + self.log_text[chars[1] :]
+        self.log_tokens -= dropped
+        del self._ids[tokens[0] : tokens[1]]
+        self._boundaries = [
+            *((at, ids) for at, ids in self._boundaries if ids <= tokens[0]),
+            *((at - gone, ids - dropped) for at, ids in self._boundaries if ids > tokens[1]),
+        ]
+        if self._floor > chars[0]:  # raw ids that were dropped bind nobody any more
+            self._floor = max(chars[0], self._floor - gone)
+        self._canonical = max(chars[0], self._canonical - gone) if self._canonical > chars[0] else self._canonical
+        if self._answer is not None:
+            index, end = self._answer
+            self._answer = (index - lost, end - gone) if end >= chars[1] else None
+        self._envelopes.clear()
+        self.points = [Point()]
+        if not self._held:
+            self._point()
 
     # --- inside: what the rendering has grown by
 
@@ -417,9 +441,12 @@ class Conversation:
         chars = len(self.log_text)
         encoded = self.model.tokenizer.encode(text, at_start=self.log_tokens == 0)
         boundaries = [(more + chars, ids + self.log_tokens) for more, ids in encoded.boundaries]
-        spans = self._spans(view, added, text, encoded.boundaries, len(encoded.ids), prompt)
+        ends = self._ends(view, added, text, encoded.boundaries, prompt)
+        spans = self._spans(added, text, encoded, ends)
         rebase_to = self.log_tokens if self.excess_tokens else None
-        return Plan(encoded.ids, rebase_to, spans, chars, text, boundaries, len(self._boundaries), view, added, prompt)
+        return Plan(
+            encoded.ids, rebase_to, spans, chars, text, boundaries, len(self._boundaries), view, added, prompt, ends
+        )
 
     def _rebase(self, text: str, view: list[Turned], added: list[Turned], prompt: bool) -> Plan:
         """The log made equal to a rendering, from the first difference on."""
@@ -449,29 +476,53 @@ class Conversation:
             rebase_to = None
         shown = [*view, *added]
         span = [locate.Span(shown[-1].shown["role"], digest(shown[-1].shown), 0, len(ids))] if shown and ids else []
-        return Plan(ids, rebase_to, span, chars, text[chars:], boundaries, kept, view, added, prompt)
+        return Plan(ids, rebase_to, span, chars, text[chars:], boundaries, kept, view, added, prompt, [])
 
-    def _spans(
-        self,
-        view: list[Turned] | None,
-        added: list[Turned],
-        text: str,
-        boundaries: list[tuple[int, int]],
-        ids: int,
-        prompt: bool,
-    ) -> list[Span]:
-        """Where each new message ends."""
+    def _ends(
+        self, view: list[Turned] | None, added: list[Turned], text: str, boundaries: list[tuple[int, int]], prompt: bool
+    ) -> list[int]:
+        """Behind how many ids of an extension the last special token of each new message stands, but for the last."""
         if len(added) <= 1:
-            return [locate.Span(turned.shown["role"], digest(turned.shown), 0, ids) for turned in added]
+            return []
         messages = [*(view or self.messages), *added]
-        ends = locate.message_ends(self.model, self.context, messages, len(added), text, prompt)
-        found: list[Span] = []
-        begin = 0
-        for turned, reach in zip(added, [*ends, len(text)], strict=True):
-            end = ids if len(found) + 1 == len(added) else max([begin, *(i for c, i in boundaries if c <= reach)])
-            found.append(locate.Span(turned.shown["role"], digest(turned.shown), begin, end))
+        ends: list[int] = []
+        for reach in locate.message_ends(self.model, self.context, messages, len(added), text, prompt):
+            ends.append(max([*ends[-1:], *(ids for chars, ids in boundaries if chars <= reach)], default=0))
+        return ends
+
+    def _spans(self, added: list[Turned], text: str, encoded: Encoded, ends: list[int]) -> list[Span]:
+        """Where each new message lies. It begins at its first special token: the line break behind an end token
+        belongs to the message that it ends, whoever sends it."""
+        spans: list[Span] = []
+        begin = self._framing_before(text, encoded)
+        for turned, behind in zip(added, [*ends, len(encoded.ids)], strict=True):
+            end = behind
+            if len(spans) + 1 < len(added):
+                following = next((at for at, (_, ids) in enumerate(encoded.boundaries) if ids > behind), None)
+                if following is not None:
+                    chars, ids = self._starts(encoded, following)
+                    ended = encoded.boundaries[following - 1][0] if following else 0
+                    end = ids if not text[ended:chars].strip() else behind
+            end = max(begin, end)
+            spans.append(locate.Span(turned.shown["role"], digest(turned.shown), begin, end))
             begin = end
-        return found
+        return spans
+
+    def _framing_before(self, text: str, encoded: Encoded) -> int:
+        """How many ids of an extension still end the message before it."""
+        ended = self._boundaries[-1][0] if self._boundaries else 0
+        # After a length stop the extension's first special token ends that message.
+        at = 0 if not self.log_text[ended:].strip() else 1
+        if self.log_tokens == 0 or len(encoded.boundaries) <= at:
+            return 0
+        begin = encoded.boundaries[at - 1][0] if at else 0
+        chars, tokens = self._starts(encoded, at)
+        return tokens if not text[begin:chars].strip() else 0
+
+    def _starts(self, encoded: Encoded, at: int) -> tuple[int, int]:
+        """Where a special token of an extension begins, as (marked characters, ids)."""
+        chars, tokens = encoded.boundaries[at]
+        return chars - len(self.model.tokenizer.control.get(encoded.ids[tokens - 1], "")), tokens - 1
 
     def _log(self, ids: Sequence[int]) -> str:
         """Ids of an answer join the log's text. Returns what they say, special tokens as their text."""
