@@ -91,6 +91,7 @@ __all__: list[str] = [
     "WindowDrop",
     "WindowOptions",
     "count_tokens",
+    "load_vocab",
     "scan",
     "scan_isa",
     "scan_many",
@@ -4050,6 +4051,11 @@ def count_tokens(
 ) -> list[TokenCount]:
     """
     The counts of a context, ascending by token.
+    """
+
+def load_vocab(path: str) -> LlamaVocab:
+    """
+    Tokenizer and template of a GGUF file, with or without weights. Raises ModelError.
     """
 
 def scan(

@@ -204,7 +204,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
         counted = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Block)
-        found: list[nodes.For | nodes.Macro | nodes.CallBlock | nodes.Block] = list(tree.find_all(counted))  # type: ignore[arg-type]
+        found: list[nodes.For | nodes.Macro | nodes.CallBlock | nodes.Block] = list(tree.find_all(counted))
         for node in found:
             count = nodes.Call(nodes.EnvironmentAttribute("step"), [], [], None, None, lineno=node.lineno)
             node.body.insert(0, nodes.ExprStmt(count, lineno=node.lineno))

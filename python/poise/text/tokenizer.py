@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+_SHORT = 32  # characters
+
+
 class Vocab(Protocol):
     """What the text layer needs of a model file; `poise._core.LlamaVocab` is one. Thread-safe."""
 
@@ -76,10 +79,18 @@ class Tokenizer:
         }
         self.special = SpecialTokens({text: token for token, text in self.control.items()})
         self._strips: dict[int, tuple[bool, bool]] = {}
+        self._short: dict[str, tuple[int, ...]] = {}  # ids of short pieces: what templates write comes again and again
 
     def plain(self, text: str) -> list[int]:
         """Ids of user text: nothing in it is special."""
-        return list(self.vocab.tokenize(text, add_special=False, parse_special=False))
+        if len(text) > _SHORT:
+            return list(self.vocab.tokenize(text, add_special=False, parse_special=False))
+        known = self._short.get(text)
+        if known is None:
+            if len(self._short) >= 4096:
+                self._short.clear()
+            known = self._short[text] = tuple(self.vocab.tokenize(text, add_special=False, parse_special=False))
+        return list(known)
 
     def text(self, ids: list[int]) -> str:
         """The text of ids, special tokens left out."""
