@@ -424,7 +424,7 @@ class Session:
             for span in spans:
                 span.begin, span.end = max(0, span.begin - base), span.end - base
             self._manager.rebase(self.id, base, plan.ids[base:], spans)
-        conversation.commit(plan)
+        conversation.begin_anew(plan)
 
     def _append_ids(self, ids: list[int]) -> Appended:
         self._slide(len(ids))

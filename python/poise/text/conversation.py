@@ -319,6 +319,17 @@ class Conversation:
         if not self._held:
             self._point()
 
+    def retell(self) -> Plan:
+        """All messages as the first ones of a new log."""
+        fresh = Conversation(self.model, self.context, self.history)
+        return fresh._extension(self._render(self.messages, False), None, list(self.messages), False)
+
+    def begin_anew(self, plan: Plan) -> None:
+        """The log is what retell() has planned, and nothing else."""
+        fresh = Conversation(self.model, self.context, self.history)
+        fresh.commit(plan)
+        vars(self).update(vars(fresh))
+
     # --- inside: what the rendering has grown by
 
     def _grow(

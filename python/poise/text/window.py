@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import bisect
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from poise.errors import InvalidArgument
@@ -30,43 +29,24 @@ def drop_from(conversation: Conversation, drop: _core.WindowDrop, log: Sequence[
     lost its messages, but its log is not what they are told as. Then retold() or as_raw() follows.
     """
     span = _whole_messages(conversation, drop, log)
-    dropped = drop.end - drop.begin
-    conversation.log_tokens -= dropped
-    del conversation._ids[drop.begin : drop.end]
     if span is None:
         last = max(drop.first_message, len(conversation.messages) - kept_messages)
         del conversation.messages[drop.first_message : last]
         return False
     begin, end, messages = span
-    known = conversation._boundaries
-    conversation.log_text = conversation.log_text[:begin] + conversation.log_text[end:]
-    conversation._boundaries = [
-        *((chars, ids) for chars, ids in known if ids <= drop.begin),
-        *((chars - (end - begin), ids - dropped) for chars, ids in known if ids > drop.end),
-    ]
-    if conversation._floor > begin:  # raw ids that were dropped bind nobody any more
-        conversation._floor = max(begin, conversation._floor - (end - begin))
-    del conversation.messages[messages]
+    conversation.shorten(messages, (begin, end), (drop.begin, drop.end))
     return True
 
 
 def retold(conversation: Conversation) -> Plan | None:
-    """The whole log as its messages are told afresh, to replace it; nothing if it holds raw ids."""
-    if conversation._floor > 0 or not conversation.messages:
-        return None
-    conversation.log_text, conversation.log_tokens, conversation.excess_tokens = "", 0, 0
-    conversation._boundaries, conversation._ids = [], []
-    messages = list(conversation.messages)
-    plan = conversation._extension(conversation._render(messages, False), messages, messages)
-    return replace(plan, rebase_to=None)
+    """The whole log as its messages are told afresh, for Conversation.begin_anew(); nothing if it holds raw ids."""
+    return None if conversation._floor > 0 or not conversation.messages else conversation.retell()
 
 
 def as_raw(conversation: Conversation, log_tokens: int) -> None:
     """Takes what is left of the log for raw ids: nothing before this point can be told differently any more."""
-    conversation.log_tokens, conversation.excess_tokens = log_tokens, 0
-    conversation.log_text = conversation._render(conversation.messages, False) if conversation.messages else ""
-    conversation._floor = len(conversation.log_text)
-    conversation._boundaries = [(conversation._floor, log_tokens)]
+    conversation.log_tokens = conversation.excess_tokens = 0
+    conversation.commit_ids(log_tokens)
 
 
 def _whole_messages(
