@@ -20,10 +20,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poise import _core
 from support import report
 from support.stats import summary
-
-from poise import _core
 
 if TYPE_CHECKING:
     import argparse
