@@ -10,6 +10,7 @@ import numpy.typing
 import typing
 
 __all__: list[str] = [
+    "AdapterFile",
     "Anticipation",
     "AnticipationKind",
     "AnticipationSource",
@@ -46,6 +47,7 @@ __all__: list[str] = [
     "LlamaExecutor",
     "LlamaOptions",
     "LlamaVocab",
+    "LoadedAdapter",
     "LogitBias",
     "LogitsView",
     "LogitsWanted",
@@ -74,8 +76,11 @@ __all__: list[str] = [
     "SimExecutor",
     "SimOptions",
     "Sink",
+    "SizeClass",
+    "SizeClassState",
     "SplitEquality",
     "SteadyClock",
+    "ThoughtOptions",
     "TokenCount",
     "TokenLogprob",
     "TokenSetConstraint",
@@ -84,6 +89,8 @@ __all__: list[str] = [
     "TurnStart",
     "TurnStream",
     "TurnToken",
+    "WindowDrop",
+    "WindowOptions",
     "count_tokens",
     "scan",
     "scan_isa",
@@ -563,6 +570,7 @@ class KvKey:
         tenant_salt: typing.SupportsInt | typing.SupportsIndex = 0,
         adapter_id: typing.SupportsInt | typing.SupportsIndex = 0,
         adapter_scale: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+        text_salt: typing.SupportsInt | typing.SupportsIndex = 0,
     ) -> None: ...
     def __repr__(self) -> str: ...
     @property
@@ -589,6 +597,14 @@ class KvKey:
 
     @tenant_salt.setter
     def tenant_salt(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def text_salt(self) -> int:
+        """
+        A digest of template arguments and tools.
+        """
+
+    @text_salt.setter
+    def text_salt(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
 
 class Retention:
     """
@@ -826,8 +842,17 @@ class GeneratedToken:
         logprob: typing.SupportsFloat | typing.SupportsIndex = 0.0,
         stats: ScanStatistics = ...,
         top_logprobs: collections.abc.Sequence[TokenLogprob] = ...,
+        forced: bool = False,
     ) -> None: ...
     def __repr__(self) -> str: ...
+    @property
+    def forced(self) -> bool:
+        """
+        The constraint left no choice: no row, no draw.
+        """
+
+    @forced.setter
+    def forced(self, arg1: bool) -> None: ...
     @property
     def logprob(self) -> float:
         """
@@ -2066,6 +2091,127 @@ class IdleScheduler:
         Tenants something is remembered about.
         """
 
+class ThoughtOptions:
+    """
+    How a model marks its thoughts, and how far they are decoded ahead.
+    """
+
+    def __init__(
+        self,
+        *,
+        begin: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer] = ...,
+        end: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer] = ...,
+        tokens: typing.SupportsInt | typing.SupportsIndex = 256,
+    ) -> None: ...
+    def __repr__(self) -> str: ...
+    @property
+    def begin(self) -> list[int]:
+        """
+        Ids that open a thought.
+        """
+
+    @begin.setter
+    def begin(self, arg1: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer]) -> None: ...
+    @property
+    def end(self) -> list[int]:
+        """
+        Ids that close it.
+        """
+
+    @end.setter
+    def end(self, arg1: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer]) -> None: ...
+    @property
+    def tokens(self) -> int:
+        """
+        Cap of thought decoded ahead, at least 0.
+        """
+
+    @tokens.setter
+    def tokens(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+
+class WindowOptions:
+    """
+    Keeps a log within a length by dropping its oldest data.
+    """
+
+    def __init__(
+        self,
+        *,
+        head_tokens: typing.SupportsInt | typing.SupportsIndex = 0,
+        keep_tokens: typing.SupportsInt | typing.SupportsIndex = 0,
+        max_tokens: typing.SupportsInt | typing.SupportsIndex = 0,
+        automatic: bool = True,
+    ) -> None: ...
+    def __repr__(self) -> str: ...
+    @property
+    def automatic(self) -> bool:
+        """
+        append and turn call slide() by themselves.
+        """
+
+    @automatic.setter
+    def automatic(self, arg1: bool) -> None: ...
+    @property
+    def head_tokens(self) -> int:
+        """
+        Stay for ever; widened to the end of a message.
+        """
+
+    @head_tokens.setter
+    def head_tokens(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def keep_tokens(self) -> int:
+        """
+        Length after a drop, head included.
+        """
+
+    @keep_tokens.setter
+    def keep_tokens(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def max_tokens(self) -> int:
+        """
+        The log never exceeds it.
+        """
+
+    @max_tokens.setter
+    def max_tokens(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+
+class WindowDrop:
+    """
+    What a slide has taken out of the log: tokens [begin, end).
+    """
+
+    def __repr__(self) -> str: ...
+    @property
+    def begin(self) -> int:
+        """
+        First token that was dropped.
+        """
+
+    @property
+    def end(self) -> int:
+        """
+        First token behind them that stayed.
+        """
+
+    @property
+    def first_message(self) -> int:
+        """
+        Index of the first message that was dropped.
+        """
+
+    @property
+    def message_count(self) -> int:
+        """
+        How many messages were dropped.
+        """
+
+    @property
+    def prepared(self) -> bool:
+        """
+        Its KV was ready: nothing is left to prefill.
+        """
+
 class MessageSpan:
     """
     One message of a log: tokens [begin, end).
@@ -2124,6 +2270,7 @@ class OpenOptions:
         tenant: str = "default",
         adapter_id: typing.SupportsInt | typing.SupportsIndex = 0,
         adapter_scale: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+        text_salt: typing.SupportsInt | typing.SupportsIndex = 0,
         tokens: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer] = ...,
         messages: collections.abc.Sequence[MessageSpan] = ...,
         retention_priority: typing.SupportsInt | typing.SupportsIndex = 80,
@@ -2132,6 +2279,8 @@ class OpenOptions:
         continuation_tokens: typing.SupportsInt | typing.SupportsIndex = 16,
         sampling: SamplingParams = ...,
         stop_tokens: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer] = ...,
+        thought: ThoughtOptions | None = None,
+        window: WindowOptions | None = None,
     ) -> None: ...
     def __repr__(self) -> str: ...
     @property
@@ -2207,6 +2356,22 @@ class OpenOptions:
     @tenant.setter
     def tenant(self, arg1: str) -> None: ...
     @property
+    def text_salt(self) -> int:
+        """
+        Sessions that differ in it share no KV.
+        """
+
+    @text_salt.setter
+    def text_salt(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def thought(self) -> ThoughtOptions | None:
+        """
+        None: thoughts are decoded ahead like any other text.
+        """
+
+    @thought.setter
+    def thought(self, arg1: ThoughtOptions | None) -> None: ...
+    @property
     def time_to_live_ms(self) -> float | None:
         """
         Of the log's KV after the last use; None = no limit.
@@ -2222,6 +2387,14 @@ class OpenOptions:
 
     @tokens.setter
     def tokens(self, arg1: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer]) -> None: ...
+    @property
+    def window(self) -> WindowOptions | None:
+        """
+        None: the log grows until the context is full.
+        """
+
+    @window.setter
+    def window(self, arg1: WindowOptions | None) -> None: ...
 
 class Anticipation:
     """
@@ -2241,6 +2414,7 @@ class Anticipation:
         weight: typing.SupportsFloat | typing.SupportsIndex = 1.0,
         persistent: bool = False,
         may_branch: bool = False,
+        replaces: typing.SupportsInt | typing.SupportsIndex = 0,
         label: str = "",
     ) -> None: ...
     def __repr__(self) -> str: ...
@@ -2300,6 +2474,14 @@ class Anticipation:
 
     @persistent.setter
     def persistent(self, arg1: bool) -> None: ...
+    @property
+    def replaces(self) -> int:
+        """
+        Takes the place of this anticipation; 0 = of none.
+        """
+
+    @replaces.setter
+    def replaces(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
     @property
     def source(self) -> AnticipationSource:
         """
@@ -2569,6 +2751,12 @@ class TurnStart:
         """
 
     @property
+    def thought_tokens(self) -> int:
+        """
+        Of the continuation: inside a thought.
+        """
+
+    @property
     def turn(self) -> int:
         """
         The turn's number.
@@ -2580,6 +2768,12 @@ class TurnToken:
     """
 
     def __repr__(self) -> str: ...
+    @property
+    def forced(self) -> bool:
+        """
+        The constraint left no choice.
+        """
+
     @property
     def index(self) -> int:
         """
@@ -2773,6 +2967,12 @@ class EntryState:
         """
 
     @property
+    def thought_tokens(self) -> int:
+        """
+        Of the continuation: inside a thought.
+        """
+
+    @property
     def tokens(self) -> int:
         """
         How many stand behind the log.
@@ -2848,6 +3048,18 @@ class SessionState:
     def tenant(self) -> str:
         """
         Who owns it.
+        """
+
+    @property
+    def window_dropped_tokens(self) -> int:
+        """
+        By all slides so far.
+        """
+
+    @property
+    def window_prepared(self) -> bool:
+        """
+        The next slide has its KV.
         """
 
 class JournalRecord:
@@ -3074,6 +3286,12 @@ class Counters:
         """
 
     @property
+    def idle_thought_tokens(self) -> int:
+        """
+        Of the decoded ones: inside a thought.
+        """
+
+    @property
     def idle_time_ms(self) -> float:
         """
         Executor time of idle work.
@@ -3155,6 +3373,24 @@ class Counters:
     def used_prefilled_tokens(self) -> int:
         """
         Of the prepaid tokens: used by requests.
+        """
+
+    @property
+    def window_dropped_tokens(self) -> int:
+        """
+        Tokens that slides took out of logs.
+        """
+
+    @property
+    def window_slides(self) -> int:
+        """
+        Drops of a window session's oldest data.
+        """
+
+    @property
+    def window_slides_unprepared(self) -> int:
+        """
+        Of those: a request had to prefill.
         """
 
 class TurnStream:
@@ -3400,6 +3636,131 @@ class KvLayout(enum.Enum):
     streams = ...
     unified = ...
 
+class AdapterFile:
+    """
+    A LoRA adapter; its id is its place in the list, from 1.
+    """
+
+    def __init__(self, *, name: str = "", path: str = "") -> None: ...
+    def __repr__(self) -> str: ...
+    @property
+    def name(self) -> str:
+        """
+        How people call it.
+        """
+
+    @name.setter
+    def name(self, arg1: str) -> None: ...
+    @property
+    def path(self) -> str:
+        """
+        A GGUF file.
+        """
+
+    @path.setter
+    def path(self, arg1: str) -> None: ...
+
+class SizeClass:
+    """
+    Sequences of one length over the same weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        context_tokens: typing.SupportsInt | typing.SupportsIndex = 0,
+        sequences: typing.SupportsInt | typing.SupportsIndex = 0,
+    ) -> None: ...
+    def __repr__(self) -> str: ...
+    @property
+    def context_tokens(self) -> int:
+        """
+        Of each sequence.
+        """
+
+    @context_tokens.setter
+    def context_tokens(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def sequences(self) -> int:
+        """
+        How many.
+        """
+
+    @sequences.setter
+    def sequences(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+
+class LoadedAdapter:
+    """
+    A LoRA adapter that an executor has loaded.
+    """
+
+    def __repr__(self) -> str: ...
+    @property
+    def fingerprint(self) -> str:
+        """
+        SHA-256 in hex, by the model's rule.
+        """
+
+    @property
+    def id(self) -> int:
+        """
+        What KvKey.adapter_id calls it, from 1.
+        """
+
+    @property
+    def name(self) -> str:
+        """
+        How people call it.
+        """
+
+    @property
+    def path(self) -> str:
+        """
+        Its file.
+        """
+
+    @property
+    def size_bytes(self) -> int:
+        """
+        Of the file.
+        """
+
+class SizeClassState:
+    """
+    What a size class holds now.
+    """
+
+    def __repr__(self) -> str: ...
+    @property
+    def kv_bytes(self) -> int:
+        """
+        Allocated.
+        """
+
+    @property
+    def promotions(self) -> int:
+        """
+        Since start: owners that came from a smaller class.
+        """
+
+    @property
+    def resident_tokens(self) -> int:
+        """
+        In its sequences.
+        """
+
+    @property
+    def sequences_used(self) -> int:
+        """
+        Of its sequences.
+        """
+
+    @property
+    def size(self) -> SizeClass:
+        """
+        Length and number of its sequences.
+        """
+
 class LlamaOptions:
     """
     What the embedded executor is started with.
@@ -3418,10 +3779,20 @@ class LlamaOptions:
         max_idle_step_ms: typing.SupportsFloat | typing.SupportsIndex = 10.0,
         park_bytes: typing.SupportsInt | typing.SupportsIndex = 268435456,
         max_kv_bytes: typing.SupportsInt | typing.SupportsIndex = 0,
+        adapters: collections.abc.Sequence[AdapterFile] = ...,
+        size_classes: collections.abc.Sequence[SizeClass] = ...,
         debug_checks: bool = False,
         progress: collections.abc.Callable[[float], None] | None = None,
     ) -> None: ...
     def __repr__(self) -> str: ...
+    @property
+    def adapters(self) -> list[AdapterFile]:
+        """
+        LoRA adapters, loaded at start.
+        """
+
+    @adapters.setter
+    def adapters(self, arg1: collections.abc.Sequence[AdapterFile]) -> None: ...
     @property
     def batch_tokens(self) -> int:
         """
@@ -3511,6 +3882,14 @@ class LlamaOptions:
     @progress.setter
     def progress(self, arg1: collections.abc.Callable[[float], None]) -> None: ...
     @property
+    def size_classes(self) -> list[SizeClass]:
+        """
+        Several lengths of sequence, ascending; empty = one.
+        """
+
+    @size_classes.setter
+    def size_classes(self, arg1: collections.abc.Sequence[SizeClass]) -> None: ...
+    @property
     def threads(self) -> int:
         """
         0 = physical cores.
@@ -3592,6 +3971,18 @@ class LlamaExecutor(Executor):
     def vocab(self) -> LlamaVocab:
         """
         Tokenizer and template of the model file.
+        """
+
+    @property
+    def adapters(self) -> list[LoadedAdapter]:
+        """
+        The loaded adapters, by id - 1.
+        """
+
+    @property
+    def classes(self) -> list[SizeClassState]:
+        """
+        The size classes now, ascending; at least one.
         """
 
     @property

@@ -84,9 +84,7 @@ def _llama(
     return _core.LlamaExecutor(options)
 
 
-def _llama_case(
-    name: str, architecture: str, layout: str, *, monotonous: bool = False, classes: bool = False
-) -> Case:
+def _llama_case(name: str, architecture: str, layout: str, *, monotonous: bool = False, classes: bool = False) -> Case:
     missing = None if hasattr(_core, "LlamaExecutor") else "built without POISE_LLAMA"
     make = functools.partial(_llama, architecture=architecture, layout=layout, classes=classes)
     return Case(name, make, adapters=architecture == "llama", monotonous=monotonous, missing=missing)
