@@ -138,7 +138,7 @@ def test_parking_a_fresh_branch_keeps_the_branch(make_driver: MakeDriver, noise:
     driver.ask(log, owner=2, key=TENANT_A, retention=[_core.Retention(priority=1)])
     driver.ask(driver.prompt(20, seed=12), owner=6, key=TENANT_B, retention=[_core.Retention(priority=0)])
     # Owner 1 holds the same tokens, so nothing is lost with the branch; its priority is lower.
-    assert [driver.executor.resident_prefix(log, TENANT_A, owner) > 0 for owner in (1, 2)] == [True, False]
+    assert driver.executor.resident_prefix(log, TENANT_A, 2) == 0
     cold = make_driver().ask(log + tail, 6, logits=ROWS)
     for owner in (2, 1):
         assert_same_answer(cold, driver.ask(log + tail, 6, owner=owner, key=TENANT_A, logits=ROWS), noise)

@@ -27,8 +27,8 @@ void check_tensor(const std::string& path, const ggml_tensor& tensor) {
   }
   const bool of_experts = name.find("_exps.") != std::string_view::npos;
   if (factor && !of_experts && (tensor.ne[2] != 1 || tensor.ne[3] != 1)) {
-    throw ModelError(text("the adapter file '", path, "' is damaged: tensor '", tensor.name,
-                          "' has more than two dimensions"));
+    throw ModelError(
+        text("the adapter file '", path, "' is damaged: tensor '", tensor.name, "' has more than two dimensions"));
   }
 }
 
@@ -74,8 +74,8 @@ Adapter load_adapter(llama_model* model, const GgufFile& model_file, const Adapt
   const std::size_t mark = error_mark();
   adapter.handle = llama_adapter_lora_init(model, file.path.c_str());
   if (adapter.handle == nullptr) {
-    throw ModelError(text("the adapter file '", file.path, "' does not fit the model '", model_file.path, "': ",
-                          errors_since(mark), "; it was made for another model, or is damaged"));
+    throw ModelError(text("the adapter file '", file.path, "' does not fit the model '", model_file.path,
+                          "': ", errors_since(mark), "; it was made for another model, or is damaged"));
   }
   return adapter;
 }

@@ -96,23 +96,20 @@ void LlamaExecutor::Impl::admit_all() {
 
 llama::KvRequest LlamaExecutor::Impl::kv_request(const Job& job) const {
   const Position left = job.request.max_new_tokens - job.completion.generated_tokens;  // displaced work has some
-  return {job.id,
-          job.request.owner,
-          job.request.key,
-          job.tokens,
-          job.reuse_limit(),
-          static_cast<Position>(job.tokens.size()) + left,
-          job.idle(),
-          job.idle() && job.started};
+  return {job.id,     job.request.owner,        job.request.key,
+          job.tokens, job.reuse_limit(),        static_cast<Position>(job.tokens.size()) + left,
+          job.idle(), job.idle() && job.started};
 }
 
 // False if no sequence can be had now. The job may be finished (and gone) when this returns true.
 bool LlamaExecutor::Impl::admit(Job& job) {
   const llama::KvRequest wanted = kv_request(job);
   if (kv_->refuses(wanted)) {
-    finish(job, FinishReason::error,
-           text("idle work of owner ", wanted.owner, " was not done: every sequence of its size holds the KV of a session ",
-                "that was asked later; raise max_sequences (", info_.max_sequences, ") to prepare more sessions at once"));
+    finish(
+        job, FinishReason::error,
+        text("idle work of owner ", wanted.owner,
+             " was not done: every sequence of its size holds the KV of a session ",
+             "that was asked later; raise max_sequences (", info_.max_sequences, ") to prepare more sessions at once"));
     return true;
   }
   const auto acquired = kv_->acquire(wanted, clock_.now());

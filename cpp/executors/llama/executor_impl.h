@@ -143,7 +143,7 @@ class LlamaExecutor::Impl {
   std::shared_ptr<const llama::Vocab> vocab_;
   std::vector<SizeClass> classes_;  ///< at least one
   llama::Pools pools_;              ///< one a class
-  bool states_move_ = false;  ///< between pools
+  bool states_move_ = false;        ///< between pools
   std::unique_ptr<llama::KvStore> kv_;
 
   // any thread
@@ -153,8 +153,8 @@ class LlamaExecutor::Impl {
   std::map<OwnerId, Position> pending_releases_;  ///< posted, not yet carried out: owner -> tokens kept
   std::vector<RequestId> pass_jobs_;              ///< of the pass that runs, without those cancelled since
   bool pass_is_idle_ = false;
-  llama::Pool* pass_pool_ = nullptr;              ///< of the pass that runs
-  ExecutorStats stats_;  ///< what is not derived from the KV
+  llama::Pool* pass_pool_ = nullptr;  ///< of the pass that runs
+  ExecutorStats stats_;               ///< what is not derived from the KV
   std::function<void()> listener_;
   bool stopped_ = false;
   std::string failure_;  ///< why the thread ended, if not by shutdown
@@ -162,7 +162,7 @@ class LlamaExecutor::Impl {
   std::atomic<std::uint64_t> seed_state_{0};
 
   // the executor's thread
-  std::vector<JobPtr> jobs_;  ///< waiting and running, by id
+  std::vector<JobPtr> jobs_;            ///< waiting and running, by id
   std::vector<std::vector<Row>> rows_;  ///< of the current pass, by item
   std::uint64_t pass_number_ = 0;
   /// Whether a group's last pass was prefill; forgotten when nothing runs.

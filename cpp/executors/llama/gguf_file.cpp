@@ -47,8 +47,9 @@ GgufFile inspect_gguf(const std::string& path, bool vocab_only) {
         text("the model file '", path, "' names no architecture (general.architecture); it is not a language model"));
   }
   if (gguf.string("general.type") == "adapter") {
-    throw ModelError(text("the model file '", path,
-                          "' is an adapter, not a model; name the model that it was made for, and this file in `adapters`"));
+    throw ModelError(
+        text("the model file '", path,
+             "' is an adapter, not a model; name the model that it was made for, and this file in `adapters`"));
   }
   if (gguf.tensors() == 0 && !vocab_only) {
     throw ModelError(

@@ -81,8 +81,9 @@ void GgufReader::check_magic() {
                           size_bytes_, " of ", kHeaderBytes, " bytes); download it again"));
   }
   if (std::memcmp(magic.data(), "GGUF", magic.size()) != 0) {
-    throw ModelError(text("the ", noun_, " file '", path_, "' is not a GGUF file: it does not start with 'GGUF'; convert the ",
-                          noun_, " to GGUF first"));
+    throw ModelError(text("the ", noun_, " file '", path_,
+                          "' is not a GGUF file: it does not start with 'GGUF'; convert the ", noun_,
+                          " to GGUF first"));
   }
   if (size_bytes_ < kHeaderBytes) {
     throw ModelError(text("the ", noun_, " file '", path_, "' is truncated: ", size_bytes_,

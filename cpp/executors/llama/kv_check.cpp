@@ -16,8 +16,8 @@ void KvStore::check_integrity() const {
     const auto expected = static_cast<Position>(sequence.tokens.size());
     const Position actual = context(seq).length(local(seq));
     if (actual != expected) {
-      throw ExecutorError(text(name(), " has ", expected, " tokens in the books and ", actual,
-                               " positions in llama.cpp's memory"));
+      throw ExecutorError(
+          text(name(), " has ", expected, " tokens in the books and ", actual, " positions in llama.cpp's memory"));
     }
     if (expected > context(seq).capacity()) {
       throw ExecutorError(text(name(), " has ", expected, " tokens, its class holds ", context(seq).capacity()));
@@ -62,8 +62,8 @@ void KvStore::check_integrity() const {
                              parking_.bytes(), " and ", parking_.tokens(), ", the cap is ", options_.park_bytes));
   }
   if (parking_.all().size() != parked_index_.size()) {
-    throw ExecutorError(text("the index has ", parked_index_.size(), " parked sequences, ", parking_.all().size(),
-                             " are known"));
+    throw ExecutorError(
+        text("the index has ", parked_index_.size(), " parked sequences, ", parking_.all().size(), " are known"));
   }
 }
 

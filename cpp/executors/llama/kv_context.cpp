@@ -189,8 +189,8 @@ KvState KvContext::save(SeqId seq) {
   }
   const std::size_t slack = KvState::slack(portable_streams_);
   std::vector<std::byte> bytes(state_bytes(seq));
-  const std::size_t written = llama_state_seq_get_data(
-      context_.get(), reinterpret_cast<std::uint8_t*>(bytes.data()), bytes.size() - slack, seq);
+  const std::size_t written = llama_state_seq_get_data(context_.get(), reinterpret_cast<std::uint8_t*>(bytes.data()),
+                                                       bytes.size() - slack, seq);
   if (written == 0 || written + slack != bytes.size()) {
     return {};
   }
@@ -208,9 +208,9 @@ bool KvContext::restore(SeqId seq, KvState& state) {
   const std::span<const std::byte> bytes = state.for_streams(streams());
   bool whole = false;
   try {
-    whole = !bytes.empty() &&
-            llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size(),
-                                     seq) == bytes.size();
+    whole =
+        !bytes.empty() && llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                                   bytes.size(), seq) == bytes.size();
   } catch (const std::exception& failure) {
     error_ = failure.what();
   }

@@ -193,9 +193,8 @@ bool KvStore::park(SeqId seq, std::uint64_t bytes, TimePoint now, std::optional<
   if (const Parked* before = parking_.of_owner(sequence.owner)) {
     parked_index_.erase(before->holder);
   }
-  const HolderId holder =
-      parking_.put({0, sequence.owner, sequence.key, sequence.tokens, size(seq), pool_index(seq), sequence.retention,
-                    sequence.last_use, std::move(state)});
+  const HolderId holder = parking_.put({0, sequence.owner, sequence.key, sequence.tokens, size(seq), pool_index(seq),
+                                        sequence.retention, sequence.last_use, std::move(state)});
   parked_index_.insert(holder, sequence.key, sequence.tokens);
   ++counters_.parks;
   return true;

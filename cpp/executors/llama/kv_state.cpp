@@ -26,7 +26,8 @@ void KvState::put_word(std::size_t at, std::uint32_t value) { std::memcpy(bytes_
 void KvState::make_portable(std::int32_t streams, std::int32_t stream) {
   const auto all = static_cast<std::size_t>(streams);
   const auto own = static_cast<std::size_t>(stream);
-  if (end_ < kHeaderBytes + (all + 1) * kWord || own >= all || word(kStreamsAt) != static_cast<std::uint32_t>(streams)) {
+  if (end_ < kHeaderBytes + (all + 1) * kWord || own >= all ||
+      word(kStreamsAt) != static_cast<std::uint32_t>(streams)) {
     return;
   }
   const std::size_t own_at = kHeaderBytes + own * kWord;

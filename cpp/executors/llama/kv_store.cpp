@@ -8,7 +8,10 @@
 namespace poise::llama {
 
 KvStore::KvStore(Pools& pools, const Options& options)
-    : pools_(pools), options_(options), parking_(options.can_roll_back ? options.park_bytes : 0), promotions_(pools.size()) {
+    : pools_(pools),
+      options_(options),
+      parking_(options.can_roll_back ? options.park_bytes : 0),
+      promotions_(pools.size()) {
   for (std::size_t i = 0; i < pools.size(); ++i) {
     pool_of_.insert(pool_of_.end(), static_cast<std::size_t>(pools[i]->sequences), i);
   }

@@ -137,7 +137,7 @@ class KvStore {
   [[nodiscard]] bool transfer(SeqId from, SeqId to, Position tokens, TimePoint now);
 
   // kv_evict.cpp: which sequence
-  struct Newcomer {  // what may be evicted for it
+  struct Newcomer {       // what may be evicted for it
     bool yields = false;  // to owners that were asked later
     OwnerId owner = kNoOwner;
     std::optional<SeqId> spare;      // about to be copied from
@@ -169,8 +169,9 @@ class KvStore {
   PrefixIndex index_;         // of sequences, by id
   PrefixIndex parked_index_;  // of parked states: thousands of them must not slow down a look at a few sequences
   Parking parking_;
-  std::unordered_map<OwnerId, TimePoint> touched_;  // last request of an owner, until it is released; or its first idle work
-  std::vector<std::uint64_t> promotions_;           // by pool
+  std::unordered_map<OwnerId, TimePoint>
+      touched_;                            // last request of an owner, until it is released; or its first idle work
+  std::vector<std::uint64_t> promotions_;  // by pool
   KvCounters counters_;
 };
 

@@ -111,9 +111,9 @@ void LlamaExecutor::Impl::load() {
   for (std::size_t i = 1; i < pools_.size() && states_move_; ++i) {
     states_move_ = llama::states_move(*pools_[i - 1], *pools_[i], options_.max_sequences);
   }
-  kv_ = std::make_unique<llama::KvStore>(
-      pools_, llama::KvStore::Options{options_.park_bytes, info_.can_roll_back, states_move_,
-                                      options_.max_idle_step_ms * 1000.0});
+  kv_ = std::make_unique<llama::KvStore>(pools_,
+                                         llama::KvStore::Options{options_.park_bytes, info_.can_roll_back, states_move_,
+                                                                 options_.max_idle_step_ms * 1000.0});
   describe(plan, one_pass_fits);
 }
 

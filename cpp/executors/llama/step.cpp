@@ -86,8 +86,7 @@ LlamaExecutor::Impl::Pass LlamaExecutor::Impl::plan(bool idle) {
     const Job& job = *lane.job;
     const auto remaining = static_cast<std::int32_t>(job.tokens.size()) - kv_->size(*job.seq);
     // the last token's row needs a place beside the wanted ones
-    (remaining == 1 ? single : prefill)
-        .push_back({*job.seq, chunk_limit(job, std::max(1, rows - 1)), job.last_pass});
+    (remaining == 1 ? single : prefill).push_back({*job.seq, chunk_limit(job, std::max(1, rows - 1)), job.last_pass});
   }
   const auto by_seq = [](const Lane& a, const Lane& b) { return a.seq < b.seq; };
   llama::PassLimits limits{pool.context.shape().batch_tokens, options_.layout == KvLayout::streams};
@@ -108,9 +107,9 @@ LlamaExecutor::Impl::Pass LlamaExecutor::Impl::plan(bool idle) {
   prefilled_last = false;
   std::sort(single.begin(), single.end(), by_seq);
   const double hole_us = pool.costs.single_pass_us.slope() + pool.costs.rollback_us.value_or(0.0);
-  pass.items = llama::plan_single(
-      single, limits,
-      {pool.costs.single_pass_us.base(), hole_us, [this](SeqId seq) { return kv_->can_take_hole(seq); }});
+  pass.items = llama::plan_single(single, limits, {pool.costs.single_pass_us.base(), hole_us, [this](SeqId seq) {
+                                                     return kv_->can_take_hole(seq);
+                                                   }});
   return pass;
 }
 

@@ -19,7 +19,8 @@ LlamaOptions with_adapters(std::int32_t sequences = 4) {
   return options;
 }
 
-Request under(std::int32_t adapter, float scale, Tokens context, std::int32_t max_new_tokens, OwnerId owner = kNoOwner) {
+Request under(std::int32_t adapter, float scale, Tokens context, std::int32_t max_new_tokens,
+              OwnerId owner = kNoOwner) {
   Request request = greedy(std::move(context), max_new_tokens, owner);
   request.key.adapter_id = adapter;
   request.key.adapter_scale = scale;
@@ -136,8 +137,8 @@ TEST_CASE("requests of different adapters at once: no pass mixes them") {
   for (int round = 0; round < 2; ++round) {
     for (const auto& [adapter, scale] : {std::pair{0, 0.0F}, {1, 1.0F}, {2, 1.0F}}) {
       const auto seed = static_cast<std::uint32_t>(cases.size());
-      cases.push_back({adapter, scale,
-                       start(executor, under(adapter, scale, some_tokens(60 + 7 * seed, seed), 20, 10 + seed))});
+      cases.push_back(
+          {adapter, scale, start(executor, under(adapter, scale, some_tokens(60 + 7 * seed, seed), 20, 10 + seed))});
     }
   }
   gate->wait();

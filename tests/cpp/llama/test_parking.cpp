@@ -42,8 +42,8 @@ struct World {
   // A whole request: acquire, compute what is missing, end. Nothing if it got no sequence.
   std::optional<Acquired> ask(const Tokens& tokens, OwnerId owner, std::int32_t priority = 50, bool idle = false) {
     now += std::chrono::seconds(1);
-    KvRequest request{next++, owner, {}, tokens, static_cast<Position>(tokens.size()),
-                      static_cast<Position>(tokens.size()), idle};
+    KvRequest request{
+        next++, owner, {}, tokens, static_cast<Position>(tokens.size()), static_cast<Position>(tokens.size()), idle};
     if (store->refuses(request)) {
       return std::nullopt;
     }
@@ -71,7 +71,9 @@ struct World {
   [[nodiscard]] bool resident(OwnerId owner) const { return store->find(owner).has_value(); }
 };
 
-Tokens log_of(OwnerId owner, std::size_t length = 300) { return some_tokens(length, static_cast<std::uint32_t>(owner)); }
+Tokens log_of(OwnerId owner, std::size_t length = 300) {
+  return some_tokens(length, static_cast<std::uint32_t>(owner));
+}
 
 }  // namespace
 

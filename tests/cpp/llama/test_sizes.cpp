@@ -51,7 +51,8 @@ TEST_CASE("one memory plan over all classes, refused before anything is allocate
   CHECK(executor.info().max_context_tokens == 2048);
   CHECK(executor.info().kv_bytes == (3 * 256 + 2 * 1024 + 2048) * executor.info().kv_bytes_per_token);
   const std::string plan = executor.info().memory_plan;
-  CHECK(plan.find("(3 sequences x 256 tokens + 2 sequences x 1024 tokens + 1 sequences x 2048 tokens) x 256 B = ") == 0);
+  CHECK(plan.find("(3 sequences x 256 tokens + 2 sequences x 1024 tokens + 1 sequences x 2048 tokens) x 256 B = ") ==
+        0);
   CHECK(plan.find("KV moves between classes") != std::string::npos);
   const auto classes = executor.classes();
   REQUIRE(classes.size() == 3);
