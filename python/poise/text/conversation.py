@@ -197,6 +197,8 @@ class Conversation:
         end = locate.history_end(self.model, self.context, view, added, told.head)
         if not end:
             return None
+        if told.head.startswith(self.log_text):
+            end = max(end, len(self.log_text))
         return self._rebase(told.head[:end], view, [], False)
 
     def prepare(self, shape: Sequence[Message], *, prompt: bool = True) -> Envelope | None:
@@ -348,8 +350,10 @@ class Conversation:
                 refused = error
                 continue
             told = pattern, view
-            if pattern.head.startswith(self.log_text) and self._may_extend:
-                return (pattern.without(len(self.log_text)), None if view is self.messages else view), told
+            if pattern.head.startswith(self.log_text):
+                more = pattern.without(len(self.log_text))
+                if self._may_extend(more.head):
+                    return (more, None if view is self.messages else view), told
         if self.history == "generated":
             for behind in (self._behind_content, self._behind_history):
                 try:
@@ -364,13 +368,14 @@ class Conversation:
             raise refused
         return None, told
 
-    @property
-    def _may_extend(self) -> bool:
-        """A log of canonical ids goes on canonically only behind a special token."""
+    def _may_extend(self, more: str) -> bool:
+        """A log of canonical ids goes on canonically only behind a special token, or with one."""
         if self.history == "generated" or not self.log_text:
             return True
-        ends = self._boundaries and self._boundaries[-1][0] == len(self.log_text)
-        return bool(ends) and self._canonical == len(self.log_text) and not self.excess_tokens
+        ends = bool(self._boundaries) and self._boundaries[-1][0] == len(self.log_text)
+        first = None if ends else self.model.tokenizer.special.first(more)
+        begins = first is not None and first[0] == 0
+        return (ends or begins) and self._canonical == len(self.log_text) and not self.excess_tokens
 
     def _views(self) -> Iterator[list[Turned]]:
         """Ways to tell the conversation, the one that has worked so far first."""
