@@ -4,7 +4,7 @@ Opens sessions that share a system prompt and have logs of a few hundred tokens,
 time prepare a guess in each. Eight of them have their KV in a sequence; of the others the executor keeps in host memory
 what its cap allows and what comes back faster than it is computed, and of the rest token ids only. Then sessions
 are touched at random: those asked lately, those that were parked, and any. A session is `resident` if its log was
-in a sequence, `parked` if KV was restored for it, `cold` if neither. After every turn the caps are looked at.
+in a sequence, `parked` if all of it was restored, `cold` otherwise. After every turn the caps are looked at.
 
     python bench/sessions.py                        tables
     python bench/sessions.py --count 10000 --json   one object
@@ -72,27 +72,26 @@ class World:
         log = self.system + self.ids(self.draw.randint(self.options.shortest_log, self.options.longest_log))
         session = self.manager.open(_core.OpenOptions(tokens=log, continuation_tokens=4, sampling=GREEDY))
         self.sessions.append(session)
-        guess = _core.Anticipation(tokens=self.ids(8), label="what comes next")
-        self.manager.anticipate(session, guess)
         self.ask(len(self.sessions) - 1)
+        guess = _core.Anticipation(tokens=self.ids(8), persistent=True, label="what comes next")
+        self.manager.anticipate(session, guess)
 
     def ask(self, index: int) -> Row:
         """One turn with eight new tokens and four of answer; which KV it found, and what it cost."""
         session = self.sessions[index]
         state = self.manager.state(session)
-        before = self.executor.stats()
         stream = self.manager.turn(session, _core.TurnRequest(tokens=self.ids(8), max_new_tokens=4, sampling=GREEDY))
         *_, end = stream
         assert isinstance(end, _core.TurnEnd)
         if end.error:
             sys.exit(f"a turn failed: {end.error}")
-        after = self.executor.stats()
-        kind = "cold"
-        if state.resident_tokens >= len(state.log) - 1:
+        whole = len(state.log) - 1  # an answer's last token has no KV before the next step
+        kind = "cold"  # what it shares with others, the system prompt, may still be reused
+        if state.resident_tokens >= whole:
             kind = "resident"
-        elif after.restores > before.restores:
+        elif end.reused_tokens >= whole:
             kind = "parked"
-        self.check(after)
+        self.check(self.executor.stats())
         if index in self.lately[-64:]:
             self.lately.remove(index)
         self.lately.append(index)
@@ -150,6 +149,8 @@ def measure(options: argparse.Namespace) -> Row:
     begin = time.perf_counter()
     for count in range(1, options.count + 1):
         world.open()
+        if count % 8 == 0:  # now and then nobody asks: time to prepare
+            world.manager.wait_prepositioned(100.0)
         if count in marks:
             world.manager.wait_prepositioned(2000.0)
             snapshots.append(world.snapshot(empty))
@@ -158,7 +159,7 @@ def measure(options: argparse.Namespace) -> Row:
     rows = []
     for _ in range(options.touches):
         rows.append(world.ask(world.pick()))
-        if world.draw.random() < 0.5:  # half of the clients leave time to prepare
+        if world.draw.random() < 0.5:
             world.manager.wait_prepositioned(20.0)
     stats, counters = world.executor.stats(), world.manager.counters()
     world.executor.shutdown()

@@ -3,9 +3,9 @@
     python tiny_gguf.py ARCHITECTURE PATH
 
 Architectures: `llama` (full attention), `gemma2` (every second layer attends to a sliding window of 16 tokens) and
-`mamba` (a recurrent state instead of KV). `lora` and `lora2` are LoRA adapters for
-`llama`. Same architecture and seed, same file.
-The vocabulary has 300 ids: unknown, begin, end, the 256 bytes, two ChatML control tokens, and pieces of letters.
+`mamba` (a recurrent state instead of KV). `lora` and `lora2` are LoRA adapters for `llama`. Same architecture and seed,
+same file. The vocabulary has 300 ids: unknown, begin, end, the 256 bytes, two ChatML control tokens, and pieces of
+letters.
 """
 
 from __future__ import annotations
