@@ -498,6 +498,8 @@ class Conversation:
     def _spans(self, added: list[Turned], text: str, encoded: Encoded, ends: list[int]) -> list[Span]:
         """Where each new message lies. It begins at its first special token: the line break behind an end token
         belongs to the message that it ends, whoever sends it."""
+        if not added:
+            return []
         spans: list[Span] = []
         begin = self._framing_before(text, encoded)
         for turned, behind in zip(added, [*ends, len(encoded.ids)], strict=True):
