@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 History = Literal["generated", "rendered"]
 # Stands in a slot while a template is traced: text without outer white space that means nothing to any template.
 _PROBE = "Qx 7"
+# Forks further back than this render once.
+_PREPARED_POINTS = 32
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,8 @@ class Conversation:
         self._envelopes.update(prepared._envelopes)
         if self.points[-1].tokens == self.log_tokens and self.points[-1].messages == len(self.messages):
             self.points[-1].envelopes.update(prepared._envelopes)
+            for point in self.points[-_PREPARED_POINTS - 1 : -_PREPARED_POINTS]:
+                point.envelopes.clear()
 
     # --- what has happened
 
@@ -320,6 +324,19 @@ class Conversation:
         self.points = [Point()]
         if not self._held:
             self._point()
+
+    def retell(self) -> Plan | None:
+        """The whole log as its messages are told afresh, to replace it from its beginning on; nothing if raw ids lie in
+        it. The conversation is empty until the plan is committed."""
+        if self._floor or not self.messages:
+            return None
+        messages, self.messages = self.messages, []
+        self.log_text, self.log_tokens, self.excess_tokens = "", 0, 0
+        self._boundaries, self._canonical, self._answer, self._held = [], 0, None, 0
+        del self._ids[:]
+        self.points = [Point()]
+        self._envelopes.clear()
+        return self._extension(self._render(messages, False), None, messages, False)
 
     # --- inside: what the rendering has grown by
 
