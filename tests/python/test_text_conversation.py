@@ -330,3 +330,39 @@ def test_spans_name_the_messages() -> None:
     assert plan.spans[0].digest != plan.spans[1].digest
     again = Log().turn(SYSTEM, user("Hello"))
     assert [span.digest for span in again.spans] == [span.digest for span in plan.spans]
+
+
+def test_a_log_can_lose_whole_messages() -> None:
+    for history in ("generated", "rendered"):
+        log = Log(history=history)
+        log.append(SYSTEM)
+        for text, said in (("Hello", "Hi"), ("and?", "So.")):
+            log.turn(user(text))
+            log.answer(said)
+        whole = log.conversation.log_text
+        chars = whole.index("<|im_start|>user\nHello"), whole.index("<|im_start|>user\nand?")
+        tokens = tuple(len(log.model.tokenizer.encode(whole[:at]).ids) for at in chars)
+        del log.ids[tokens[0] : tokens[1]]
+        log.conversation.shorten(slice(1, 3), chars, (tokens[0], tokens[1]))
+        assert log.conversation.log_tokens == len(log.ids)
+        log.turn(user("more"))
+        said_now = [SYSTEM, user("and?"), {"role": "assistant", "content": "So."}, user("more")]
+        assert log.ids == log.fresh(said_now)
+        assert log.conversation.cut(3).log_tokens < len(log.ids)
+
+
+def test_a_log_can_be_told_afresh() -> None:
+    log = Log()
+    log.append(SYSTEM)
+    log.turn(user("Hello"))
+    log.answer("Hi")
+    told = log.shown()
+    plan = log.conversation.retell()
+    assert plan is not None
+    assert plan.rebase_to is None
+    log.ids = []
+    log.apply(plan)
+    assert log.ids == log.fresh(told, prompt=False)
+    assert log.shown() == told
+    log.turn(user("more"))
+    assert log.ids == log.fresh([*told, user("more")])

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 History = Literal["generated", "rendered"]
 # Stands in a slot while a template is traced: text without outer white space that means nothing to any template.
 _PROBE = "Qx 7"
+# Forks further back than this render once.
+_PREPARED_POINTS = 32
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,8 @@ class Conversation:
         self._envelopes.update(prepared._envelopes)
         if self.points[-1].tokens == self.log_tokens and self.points[-1].messages == len(self.messages):
             self.points[-1].envelopes.update(prepared._envelopes)
+            for point in self.points[-_PREPARED_POINTS - 1 : -_PREPARED_POINTS]:
+                point.envelopes.clear()
 
     # --- what has happened
 
@@ -509,6 +513,8 @@ class Conversation:
     def _spans(self, added: list[Turned], text: str, encoded: Encoded, ends: list[int]) -> list[Span]:
         """Where each new message lies. It begins at its first special token: the line break behind an end token
         belongs to the message that it ends, whoever sends it."""
+        if not added:
+            return []
         spans: list[Span] = []
         begin = self._framing_before(text, encoded)
         for turned, behind in zip(added, [*ends, len(encoded.ids)], strict=True):
