@@ -152,12 +152,8 @@ def play(
 ) -> list[dict[str, Any]]:
     """One user's messages, each sent to two sessions with the same log: one hears the typing."""
     rows = []
-    sessions = {
-        on: engine.open_session(
-            script.system, tools=script.tools if tools else (), sampling=GREEDY, tenant=f"typing {on}"
-        )
-        for on in (True, False)
-    }
+    desk: dict[str, Any] = {"tools": script.tools if tools else (), "sampling": GREEDY}
+    sessions = {on: engine.open_session(script.system, tenant=f"typing {on}", **desk) for on in (True, False)}
     for text in script.says[:most]:
         keys = list(changes(text, rng))
         assert keys[-1][1] == text
