@@ -40,17 +40,17 @@ class Life:
         choice = self.rng.random()
         if choice < 0.30:
             self.type()
-        elif choice < 0.45:
-            for _ in range(self.rng.randrange(1, 40)):
+        elif choice < 0.55:
+            for _ in range(self.rng.randrange(20, 200)):
                 if not self.world.manager.run_idle():
                     self.world.sim.step()
-        elif choice < 0.55:
+        elif choice < 0.62:
             base = self.rng.randrange(len(self.log))
             new = self.words(12)
             if base + len(new) < MAX:
                 self.world.manager.rebase(self.id, base, new)
                 self.log = [*self.log[:base], *new]
-        elif choice < 0.65:
+        elif choice < 0.68:
             self.world.manager.fork(self.id)
             child = self.world.manager.sessions("default")[0]
             if child != self.id and self.world.log(child) == self.log:
