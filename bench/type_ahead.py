@@ -71,7 +71,10 @@ def changes(text: str, rng: random.Random) -> Iterator[tuple[float, str]]:
     """(milliseconds before the key, the text behind it) until the text stands there."""
     spread = math.sqrt(math.log(1 + (KEY_DEVIATION_MS / KEY_MS) ** 2))
     own_ms = log_normal(rng, KEY_MS, spread)
-    slip_share = BACKSPACE_SHARE / 2  # a slip is noticed one key later or more, and each key costs a backspace
+    letters = sum(letter.isalpha() for letter in text) / len(text)
+    slip_share = (
+        BACKSPACE_SHARE / 2 / max(letters, 0.5)
+    )  # only letters slip, and a slip costs two backspaces on average
     typed, wrong, notice = "", 0, 0
     while typed != text:
         wait_ms = log_normal(rng, own_ms, KEY_SIGMA)
