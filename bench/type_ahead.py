@@ -72,9 +72,7 @@ def changes(text: str, rng: random.Random) -> Iterator[tuple[float, str]]:
     spread = math.sqrt(math.log(1 + (KEY_DEVIATION_MS / KEY_MS) ** 2))
     own_ms = log_normal(rng, KEY_MS, spread)
     letters = sum(letter.isalpha() for letter in text) / len(text)
-    slip_share = (
-        BACKSPACE_SHARE / 2 / max(letters, 0.5)
-    )  # only letters slip, and a slip costs two backspaces on average
+    slip_share = BACKSPACE_SHARE / 2 / max(letters, 0.5)  # two backspaces a slip, and only letters slip
     typed, wrong, notice = "", 0, 0
     while typed != text:
         wait_ms = log_normal(rng, own_ms, KEY_SIGMA)
