@@ -71,7 +71,8 @@ def changes(text: str, rng: random.Random) -> Iterator[tuple[float, str]]:
     """(milliseconds before the key, the text behind it) until the text stands there."""
     spread = math.sqrt(math.log(1 + (KEY_DEVIATION_MS / KEY_MS) ** 2))
     own_ms = log_normal(rng, KEY_MS, spread)
-    slip_share = BACKSPACE_SHARE / 2  # a slip is noticed one key later or more, and each key costs a backspace
+    letters = sum(letter.isalpha() for letter in text) / len(text)
+    slip_share = BACKSPACE_SHARE / 2 / max(letters, 0.5)  # two backspaces a slip, and only letters slip
     typed, wrong, notice = "", 0, 0
     while typed != text:
         wait_ms = log_normal(rng, own_ms, KEY_SIGMA)
@@ -152,12 +153,8 @@ def play(
 ) -> list[dict[str, Any]]:
     """One user's messages, each sent to two sessions with the same log: one hears the typing."""
     rows = []
-    sessions = {
-        on: engine.open_session(
-            script.system, tools=script.tools if tools else (), sampling=GREEDY, tenant=f"typing {on}"
-        )
-        for on in (True, False)
-    }
+    desk: dict[str, Any] = {"tools": script.tools if tools else (), "sampling": GREEDY}
+    sessions = {on: engine.open_session(script.system, tenant=f"typing {on}", **desk) for on in (True, False)}
     for text in script.says[:most]:
         keys = list(changes(text, rng))
         assert keys[-1][1] == text
