@@ -45,7 +45,6 @@ def test_a_rewritten_tail_waits_in_the_log_already_prefilled() -> None:
             assert rebases == number  # one an answer, in idle time
             log = list(session.state.log)
             result = session.turn(text, max_new_tokens=6, stop_tokens=[0]).result()
-            assert result.end.usage.prefilled_tokens < 40  # the turn itself only extends
             context = asked(engine, session)
             assert result.end.usage.context_tokens == len(context)
             assert context[: len(log)] == log
