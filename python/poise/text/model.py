@@ -75,6 +75,10 @@ class TextModel:
             arguments=context.arguments,
         )
 
+    def stable_ids(self, marked: str, *, at_start: bool = False) -> list[int]:
+        """The ids of marked text that no continuation of it can change."""
+        return self.tokenizer.stable(marked, at_start=at_start)
+
     def trace(self, marked: Sequence[Message], context: RenderContext, trace: Trace, *, prompt: bool) -> Pattern | None:
         """`render` with slots in place of contents; nothing if the template cannot be followed."""
         if self.template is None:
