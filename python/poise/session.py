@@ -587,13 +587,10 @@ class Session:
         with self._lock:
             if self._outdated(changes) or self._conversation is None:
                 return None
-            rebase = getattr(self._manager, "rebase", None)
-            if plan.ids and rebase is None:
-                return self._conversation.copy()  # not in this core: the next turn does it
-            if plan.ids and rebase is not None:
+            if plan.ids:
                 base = self._conversation.log_tokens if plan.rebase_to is None else plan.rebase_to
                 try:
-                    rebase(self.id, base, plan.ids, _spans(plan))
+                    self._manager.rebase(self.id, base, plan.ids, _spans(plan))
                 except (Conflict, ContextOverflow, NotFound):
                     return None  # a turn came first, and does it itself
             self._conversation.commit(plan)
