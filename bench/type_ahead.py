@@ -12,9 +12,9 @@ median 700 ms, sigma 0.5), and so it is before Enter, every second time. These p
 make up what they write do stop, but the source is about copying. Slips are a neighbouring letter, noticed at once or
 up to two keys later.
 
-    python bench/typing.py              a table
-    python bench/typing.py --json       one object
-    python bench/typing.py --quick      two messages without tools, five times as fast; stores nothing
+    python bench/type_ahead.py              a table
+    python bench/type_ahead.py --json       one object
+    python bench/type_ahead.py --quick      two messages without tools, five times as fast; stores nothing
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def test_batching_decodes_every_token_it_counts() -> None:
 
 
 def test_typing_leaves_less_to_prefill() -> None:
-    result = run_quick("typing.py")
+    result = run_quick("type_ahead.py")
     assert len(result["rows"]) == 2
     for row in result["rows"]:
         assert row["keys"] >= row["characters"]
