@@ -73,7 +73,7 @@ format: $(stamp)-dev ## format C++ and Python
 
 .PHONY: bench
 bench: $(stamp)-core $(stamp)-dev ## print the benchmark tables (peers: run make peers first)
-	@for b in paths scan idle interference batching typing; do \
+	@for b in paths scan idle interference batching sessions type_ahead constraint; do \
 	  if [ -e bench/$$b.py ]; then echo "== bench/$$b.py"; $(bin)/python bench/$$b.py; fi; \
 	done
 
