@@ -54,6 +54,8 @@ class Chats:
         tenant: str,
         template_arguments: Mapping[str, Any] | None,
         sampling: Sampling | None,
+        adapter: str | int | None,
+        adapter_scale: float,
         **options: Any,
     ) -> Turn:
         """Asks for the answer to the last message of a whole conversation."""
@@ -61,12 +63,18 @@ class Chats:
         if not told:
             raise InvalidArgument("a chat needs at least one message")
         arguments = dict(template_arguments or {})
-        root = identity.root(tenant, arguments, list(tools), self._engine.options.history)
+        tuned = (self._engine.adapter_id(adapter), adapter_scale) if adapter else (0, 0.0)
+        root = identity.root(tenant, arguments, list(tools), self._engine.options.history, *tuned)
         keys = identity.chain(root, identity.digests(told))
 
         def opened() -> Session:
             return self._engine.open_session(
-                tools=tools, tenant=tenant, template_arguments=arguments, sampling=sampling
+                tools=tools,
+                tenant=tenant,
+                template_arguments=arguments,
+                sampling=sampling,
+                adapter=adapter,
+                adapter_scale=adapter_scale,
             )
 
         options.setdefault("sampling", sampling)

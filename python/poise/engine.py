@@ -173,6 +173,8 @@ class Engine:
         tenant: str = "default",
         template_arguments: Mapping[str, Any] | None = None,
         sampling: Sampling | None = None,
+        adapter: str | int | None = None,
+        adapter_scale: float = 1.0,
         **turn: Any,
     ) -> Turn:
         """Answers the last message of a conversation that is sent whole every time.
@@ -181,7 +183,14 @@ class Engine:
         asked for again); what it holds is neither rendered nor tokenized again. `turn` takes Session.turn's options.
         """
         return self.chats.turn(
-            messages, tools=tools, tenant=tenant, template_arguments=template_arguments, sampling=sampling, **turn
+            messages,
+            tools=tools,
+            tenant=tenant,
+            template_arguments=template_arguments,
+            sampling=sampling,
+            adapter=adapter,
+            adapter_scale=adapter_scale,
+            **turn,
         )
 
     def declare_prefix(

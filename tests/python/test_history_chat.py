@@ -202,7 +202,9 @@ def test_tenants_tools_and_arguments_part_histories(engine: Engine) -> None:
     messages: Messages = [SYSTEM]
     say(engine, messages, "Hello")
     more = [*messages, user("and?")]
-    for other in ({"tenant": "b"}, {"tools": [TOOL]}, {"template_arguments": {"x": 1}}):
+    others: list[dict[str, Any]] = [{"tenant": "b"}, {"tools": [TOOL]}, {"template_arguments": {"x": 1}}]
+    others += [{"adapter": 1}, {"adapter": 1, "adapter_scale": 0.5}]
+    for other in others:
         before = len(engine.chats)
         chat(engine, more, **other)
         assert len(engine.chats) == before + 1
