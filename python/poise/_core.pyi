@@ -60,6 +60,7 @@ __all__: list[str] = [
     "NotFound",
     "OpenOptions",
     "Path",
+    "PrefixUse",
     "REQUEST_PRIORITY",
     "ReadyRow",
     "Request",
@@ -92,6 +93,7 @@ __all__: list[str] = [
     "WindowDrop",
     "WindowOptions",
     "count_tokens",
+    "load_vocab",
     "scan",
     "scan_isa",
     "scan_many",
@@ -521,9 +523,10 @@ class ReadyRow:
 
 class Constraint:
     """
-    A state machine over generated ids: which may come next.
+    A state machine over generated ids: which may come next. Subclass it and override fill_mask, accept, rollback, finished and clone, and forced where there are ids without a choice. An exception ends the request with reason error.
     """
 
+    def __init__(self) -> None: ...
     def accept(self, token: typing.SupportsInt | typing.SupportsIndex) -> None:
         """
         Moves on by one id; raises InvalidArgument if not allowed.
@@ -539,13 +542,26 @@ class Constraint:
         An independent copy in the same state.
         """
 
+    def fill_mask(self, mask: numpy.typing.NDArray[numpy.uint32]) -> None:
+        """
+        Sets the bits of the ids allowed next and clears all others: bit i % 32 of word i / 32 is id i. The mask is the core's own memory: it must not be kept.
+        """
+
+    def forced(self) -> list[int]:
+        """
+        Ids that must come next whatever the logits say; empty if there is a choice. The same state gives the same ids.
+        """
+
     def rollback(self, count: typing.SupportsInt | typing.SupportsIndex) -> None:
         """
         Takes back the last accepted ids.
         """
 
     @property
-    def finished(self) -> bool: ...
+    def finished(self) -> bool:
+        """
+        Nothing more may be generated.
+        """
 
 class TokenSetConstraint(Constraint):
     """
@@ -1218,6 +1234,7 @@ class ExecutorStats:
         idle_busy_ms: typing.SupportsFloat | typing.SupportsIndex = 0.0,
         prefill_us_per_token: typing.SupportsFloat | typing.SupportsIndex = 0.0,
         decode_us_per_step: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+        copy_us: typing.SupportsFloat | typing.SupportsIndex = 0.0,
     ) -> None: ...
     def __repr__(self) -> str: ...
     @property
@@ -1236,6 +1253,14 @@ class ExecutorStats:
 
     @copies.setter
     def copies(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def copy_us(self) -> float:
+        """
+        Of one prefix to another sequence, measured; 0 = not told.
+        """
+
+    @copy_us.setter
+    def copy_us(self, arg1: typing.SupportsFloat | typing.SupportsIndex) -> None: ...
     @property
     def decode_us_per_step(self) -> float:
         """
@@ -2276,6 +2301,7 @@ class OpenOptions:
         retention_priority: typing.SupportsInt | typing.SupportsIndex = 80,
         time_to_live_ms: typing.SupportsFloat | typing.SupportsIndex | None = None,
         preposition: bool = True,
+        base_prefix: bool = False,
         continuation_tokens: typing.SupportsInt | typing.SupportsIndex = 16,
         sampling: SamplingParams = ...,
         stop_tokens: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer] = ...,
@@ -2299,6 +2325,14 @@ class OpenOptions:
 
     @adapter_scale.setter
     def adapter_scale(self, arg1: typing.SupportsFloat | typing.SupportsIndex) -> None: ...
+    @property
+    def base_prefix(self) -> bool:
+        """
+        A declared beginning: hidden, prefilled once for its tenant.
+        """
+
+    @base_prefix.setter
+    def base_prefix(self, arg1: bool) -> None: ...
     @property
     def continuation_tokens(self) -> int:
         """
@@ -2411,6 +2445,7 @@ class Anticipation:
         completion_tokens: typing.SupportsInt | typing.SupportsIndex = 0,
         completion_stops: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer] = ...,
         suffix: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer] = ...,
+        constraint: Constraint | None = None,
         weight: typing.SupportsFloat | typing.SupportsIndex = 1.0,
         persistent: bool = False,
         may_branch: bool = False,
@@ -2434,6 +2469,14 @@ class Anticipation:
 
     @completion_tokens.setter
     def completion_tokens(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def constraint(self) -> Constraint:
+        """
+        Of the answer: it is decoded ahead under it; None = all allowed.
+        """
+
+    @constraint.setter
+    def constraint(self, arg1: Constraint) -> None: ...
     @property
     def decides(self) -> bool:
         """
@@ -2984,12 +3027,48 @@ class EntryState:
         The best id; -1 if none.
         """
 
+class PrefixUse:
+    """
+    What a base prefix has spared the sessions that began with it.
+    """
+
+    def __repr__(self) -> str: ...
+    @property
+    def estimated(self) -> bool:
+        """
+        The executor does not tell one of these costs.
+        """
+
+    @property
+    def sessions_started(self) -> int:
+        """
+        Sessions that found it resident.
+        """
+
+    @property
+    def time_saved_ms(self) -> float:
+        """
+        Measured prefill cost, less that of the copies.
+        """
+
+    @property
+    def tokens_saved(self) -> int:
+        """
+        Found resident where they would have been prefilled.
+        """
+
 class SessionState:
     """
     A session, as it stands.
     """
 
     def __repr__(self) -> str: ...
+    @property
+    def base_prefix(self) -> bool:
+        """
+        A declared beginning.
+        """
+
     @property
     def busy(self) -> bool:
         """
@@ -3030,6 +3109,12 @@ class SessionState:
     def messages(self) -> list[MessageSpan]:
         """
         Absolute spans of the log.
+        """
+
+    @property
+    def prefix_use(self) -> PrefixUse:
+        """
+        Of a base prefix.
         """
 
     @property
@@ -3075,6 +3160,7 @@ class JournalRecord:
         append = ...
         close = ...
         open = ...
+        rebase = ...
         turn = ...
 
     def __init__(
@@ -3196,6 +3282,12 @@ class Counters:
         """
 
     @property
+    def base_prefixes(self) -> int:
+        """
+        Now.
+        """
+
+    @property
     def commits(self) -> int:
         """
         Commits to logs.
@@ -3295,6 +3387,18 @@ class Counters:
     def idle_time_ms(self) -> float:
         """
         Executor time of idle work.
+        """
+
+    @property
+    def prefix_sessions_started(self) -> int:
+        """
+        Sessions that began with a base prefix.
+        """
+
+    @property
+    def prefix_tokens_saved(self) -> int:
+        """
+        Of them: tokens found resident in place of a prefill.
         """
 
     @property
@@ -3455,6 +3559,7 @@ class ManagerOptions:
         *,
         max_sessions: typing.SupportsInt | typing.SupportsIndex = 100000,
         max_sessions_per_tenant: typing.SupportsInt | typing.SupportsIndex = 100000,
+        max_base_prefixes_per_tenant: typing.SupportsInt | typing.SupportsIndex = 16,
         max_entries_per_session: typing.SupportsInt | typing.SupportsIndex = 64,
         max_entry_bytes: typing.SupportsInt | typing.SupportsIndex = 268435456,
         preposition: bool = True,
@@ -3479,6 +3584,14 @@ class ManagerOptions:
 
     @idle_thread.setter
     def idle_thread(self, arg1: bool) -> None: ...
+    @property
+    def max_base_prefixes_per_tenant(self) -> int:
+        """
+        Declared by one tenant.
+        """
+
+    @max_base_prefixes_per_tenant.setter
+    def max_base_prefixes_per_tenant(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
     @property
     def max_entries_per_session(self) -> int:
         """
@@ -3584,6 +3697,17 @@ class SessionManager:
         Opens a session and returns its id. Raises ContextOverflow, ResourceExhausted, InvalidArgument.
         """
 
+    def rebase(
+        self,
+        session: str,
+        base: typing.SupportsInt | typing.SupportsIndex,
+        tokens: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer],
+        messages: collections.abc.Sequence[MessageSpan] = [],
+    ) -> AppendResult:
+        """
+        Replaces the log from `base` on; what is new is prefilled in idle time. Raises InvalidArgument, ContextOverflow or Conflict (a durable turn runs), the session unchanged.
+        """
+
     def retract(self, session: str, anticipation: typing.SupportsInt | typing.SupportsIndex) -> None:
         """
         Takes a guess back. Unknown ids are ignored.
@@ -3597,6 +3721,11 @@ class SessionManager:
     def sessions(self, tenant: str = "default") -> list[str]:
         """
         Ids of a tenant's open sessions.
+        """
+
+    def slide(self, session: str, room: typing.SupportsInt | typing.SupportsIndex = 0) -> WindowDrop | None:
+        """
+        Drops a window session's oldest data if the shortened log is prepared, or if log + `room` tokens would exceed max_tokens; None if there was nothing to do. Raises Conflict while a durable turn runs.
         """
 
     def state(self, session: str) -> SessionState:
@@ -4008,6 +4137,11 @@ def count_tokens(
 ) -> list[TokenCount]:
     """
     The counts of a context, ascending by token.
+    """
+
+def load_vocab(path: str) -> LlamaVocab:
+    """
+    Tokenizer and template of a GGUF file, with or without weights. Raises ModelError.
     """
 
 def scan(

@@ -106,7 +106,7 @@ bool LlamaExecutor::Impl::admit(Job& job) {
   const llama::KvRequest wanted = kv_request(job);
   if (kv_->refuses(wanted)) {
     finish(
-        job, FinishReason::error,
+        job, FinishReason::cancelled,
         text("idle work of owner ", wanted.owner,
              " was not done: every sequence of its size holds the KV of a session ",
              "that was asked later; raise max_sequences (", info_.max_sequences, ") to prepare more sessions at once"));

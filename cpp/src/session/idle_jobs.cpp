@@ -257,6 +257,10 @@ void SessionManager::Impl::finish_job(const std::shared_ptr<IdleJob>& done, cons
   note_start(session, session.log, completion);
   if (completion.reason == FinishReason::cancelled) {
     ++counters.idle_jobs_cancelled;
+    if (!completion.error.empty()) {  // no sequence is to be had: not asked for again before one is given up
+      session.idle_error = completion.error;
+      without_sequence.push_back(session.key);
+    }
   } else if (completion.reason == FinishReason::error) {
     session.idle_error = completion.error;  // until the session changes: never a hot loop of failures
     ++counters.idle_jobs_failed;

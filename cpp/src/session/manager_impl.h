@@ -122,6 +122,7 @@ class SessionManager::Impl {
   std::uint64_t random_seed() { return random(); }
   void check_tokens(TokenSpan tokens, const char* what) const;
   void settle_versions(Session& session, Position resident) const;
+  void offer_again();     ///< the work of the sessions that wait for a sequence
   void flush_releases();  ///< without the lock, never on the executor's thread
 
   // base_prefixes.cpp; all of these need the lock
@@ -236,6 +237,7 @@ class SessionManager::Impl {
   std::unordered_map<TurnId, std::shared_ptr<Turn>> turns;
   std::map<std::uint64_t, std::pair<SessionKey, std::shared_ptr<Entry>>> entries_by_touch;
   std::vector<std::pair<OwnerId, Position>> releases;
+  std::vector<SessionKey> without_sequence;  ///< sessions whose idle work waits until a sequence is given up
   IdleScheduler scheduler;
   std::shared_ptr<IdleJob> job;
   std::condition_variable commit_done;

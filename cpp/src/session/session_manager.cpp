@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
 
 #include "gate/gate.h"
 #include "poise/error.h"
@@ -260,6 +261,20 @@ void SessionManager::Impl::flush_releases() {
     due.swap(releases);
   }
   for (const auto& [owner, keep] : due) executor->release(owner, keep);
+  if (!due.empty()) {
+    const std::lock_guard lock(mutex);
+    offer_again();
+  }
+}
+
+void SessionManager::Impl::offer_again() {
+  for (const SessionKey key : std::exchange(without_sequence, {})) {
+    const auto found = sessions_by_key.find(key);
+    if (found == sessions_by_key.end()) continue;
+    found->second->idle_error.clear();
+    refresh_offers(*found->second);
+  }
+  wake_idle();
 }
 
 void SessionManager::Impl::settle_versions(Session& session, Position resident) const {

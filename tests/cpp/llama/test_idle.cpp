@@ -76,7 +76,7 @@ TEST_CASE("idle work that would push out a session asked later ends without a st
   }
   const std::uint64_t evictions = executor.stats().evictions;
   const auto refused = start(executor, idle(some_tokens(90, 1), 0, 1));  // 2 and 3 were asked later
-  CHECK(refused->wait().reason == FinishReason::error);
+  CHECK(refused->wait().reason == FinishReason::cancelled);
   CHECK(refused->completion.error.find("asked later; raise max_sequences (2)") != std::string::npos);
   CHECK(refused->completion.prefilled_tokens == 0);
   CHECK(executor.stats().evictions == evictions);
