@@ -77,11 +77,14 @@ def test_idle_time_changes_no_answer_and_a_generated_history_rewrites_nothing() 
                 if engine.options.preposition:
                     assert engine.wait_prepositioned()
                 answers.append(session.turn(text, max_new_tokens=6, stop_tokens=[0]).result().tokens)
+            if engine.options.preposition:
+                assert engine.wait_prepositioned()
             return answers, engine.counters.rebases
 
     ahead, behind = play(history="rendered"), play(history="rendered", preposition=False)
     assert ahead[0] == behind[0]
-    assert (ahead[1], behind[1]) == (2, 2)
+    # Idle time also rewrites behind the last answer, which no turn follows.
+    assert (ahead[1], behind[1]) == (3, 2)
     assert play()[1] == 0
 
 

@@ -360,8 +360,8 @@ def test_a_log_can_be_told_afresh() -> None:
     plan = log.conversation.retell()
     assert plan is not None
     assert plan.rebase_to is None
-    log.ids = []
-    log.apply(plan)
+    log.ids = list(plan.ids)
+    log.conversation.begin_anew(plan)
     assert log.ids == log.fresh(told, prompt=False)
     assert log.shown() == told
     log.turn(user("more"))
