@@ -63,17 +63,17 @@ lint: $(stamp)-dev ## check formatting, style and types
 	$(bin)/ruff check .
 	$(bin)/ruff format --check .
 	$(bin)/mypy
-	@git ls-files --cached --others --exclude-standard 'cpp/*.h' 'cpp/*.cpp' 'cpp/*.cu' 'cpp/*.cuh' 'tests/*.h' 'tests/*.cpp' | xargs $(bin)/clang-format --dry-run -Werror && echo "clang-format: ok"
+	@git ls-files --cached --others --exclude-standard 'cpp/*.h' 'cpp/*.cpp' 'cpp/*.cu' 'cpp/*.cuh' 'tests/*.h' 'tests/*.cpp' 'bench/*.h' 'bench/*.cpp' | xargs $(bin)/clang-format --dry-run -Werror && echo "clang-format: ok"
 
 .PHONY: format
 format: $(stamp)-dev ## format C++ and Python
 	@$(bin)/ruff check --fix --quiet . || true
 	@$(bin)/ruff format .
-	@git ls-files --cached --others --exclude-standard 'cpp/*.h' 'cpp/*.cpp' 'cpp/*.cu' 'cpp/*.cuh' 'tests/*.h' 'tests/*.cpp' | xargs $(bin)/clang-format -i
+	@git ls-files --cached --others --exclude-standard 'cpp/*.h' 'cpp/*.cpp' 'cpp/*.cu' 'cpp/*.cuh' 'tests/*.h' 'tests/*.cpp' 'bench/*.h' 'bench/*.cpp' | xargs $(bin)/clang-format -i
 
 .PHONY: bench
 bench: $(stamp)-core $(stamp)-dev ## print the benchmark tables (peers: run make peers first)
-	@for b in paths scan idle interference batching; do \
+	@for b in paths scan idle interference batching sessions type_ahead constraint; do \
 	  if [ -e bench/$$b.py ]; then echo "== bench/$$b.py"; $(bin)/python bench/$$b.py; fi; \
 	done
 

@@ -47,11 +47,12 @@ int run_rollback(Arguments& arguments) {
   arguments.check_all_used();
 
   const auto model = llama::load_model(path, -1, {});
-  llama::KvContext kv(model, shape);
-  llama::Costs costs;
-  costs.prefill_us_per_token.add(100.0);  // as the executor measures at its start: reusing must be worth something
-  llama::KvStore store(kv, costs, {.sequences = shape.sequences, .park_bytes = 0, .can_roll_back = true});
-  llama::PassBatch batch(static_cast<std::size_t>(shape.batch_tokens));
+  llama::Pools pools;
+  pools.push_back(std::make_unique<llama::Pool>(model, shape, nullptr, 0));
+  llama::Pool& pool = *pools.front();
+  llama::KvContext& kv = pool.context;
+  pool.costs.prefill_us_per_token.add(100.0);  // as the executor measures at its start: reusing must be worth something
+  llama::KvStore store(pools, {.park_bytes = 0, .can_roll_back = true});
   TokenSource ids(model->vocab_size, 23);
   const Tokens log = ids.draw(capacity - tail - 1);
 
@@ -69,6 +70,7 @@ int run_rollback(Arguments& arguments) {
     request.owner = 1;
     request.tokens = tokens;
     request.limit = static_cast<Position>(tokens.size()) - 1;
+    request.length = static_cast<Position>(tokens.size()) + 1;
     const TimePoint begin = now();
     const auto acquired = store.acquire(request, begin);
     const TimePoint acquired_at = now();
@@ -76,7 +78,7 @@ int run_rollback(Arguments& arguments) {
       throw ExecutorError("the sequence was not resumed in place");
     }
     const bool resumed = acquired->reused == static_cast<Position>(log.size());
-    extend(kv, store, batch, acquired->seq, tokens, static_cast<std::size_t>(acquired->reused),
+    extend(kv, store, pool.batch, acquired->seq, tokens, static_cast<std::size_t>(acquired->reused),
            static_cast<std::size_t>(shape.batch_tokens));
     const TimePoint ending = now();
     store.end_use(acquired->seq, {}, ending);

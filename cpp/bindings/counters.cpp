@@ -14,6 +14,7 @@ struct Plain {
 
 constexpr Plain kPlain[] = {
     {"sessions_open", &Counters::sessions_open, "Now."},
+    {"base_prefixes", &Counters::base_prefixes, "Now."},
     {"entries", &Counters::entries, "Now."},
     {"entry_bytes", &Counters::entry_bytes, "Now: distributions and continuations."},
     {"turns_durable", &Counters::turns_durable, "Turns that commit."},
@@ -25,6 +26,9 @@ constexpr Plain kPlain[] = {
     {"rebases", &Counters::rebases, "Commits that replaced a log's tail."},
     {"forks", &Counters::forks, "Sessions made from another one."},
     {"conflicts", &Counters::conflicts, "Refused second writers."},
+    {"window_slides", &Counters::window_slides, "Drops of a window session's oldest data."},
+    {"window_slides_unprepared", &Counters::window_slides_unprepared, "Of those: a request had to prefill."},
+    {"window_dropped_tokens", &Counters::window_dropped_tokens, "Tokens that slides took out of logs."},
     {"entries_advanced", &Counters::entries_advanced, "Guesses that an append has confirmed."},
     {"gate_asked", &Counters::gate_asked, "Turns that allowed the gate."},
     {"gate_fired", &Counters::gate_fired, "Turns that the gate answered."},
@@ -36,10 +40,13 @@ constexpr Plain kPlain[] = {
     {"idle_jobs_failed", &Counters::idle_jobs_failed, "Idle jobs that the executor failed."},
     {"idle_prefilled_tokens", &Counters::idle_prefilled_tokens, "Prepaid."},
     {"idle_decoded_tokens", &Counters::idle_decoded_tokens, "Prepaid."},
+    {"idle_thought_tokens", &Counters::idle_thought_tokens, "Of the decoded ones: inside a thought."},
     {"used_prefilled_tokens", &Counters::used_prefilled_tokens, "Of the prepaid tokens: used by requests."},
     {"used_decoded_tokens", &Counters::used_decoded_tokens, "Of the prepaid tokens: used by requests."},
     {"request_prefilled_tokens", &Counters::request_prefilled_tokens, "Computed while a client waited."},
     {"request_decoded_tokens", &Counters::request_decoded_tokens, "Computed while a client waited."},
+    {"prefix_sessions_started", &Counters::prefix_sessions_started, "Sessions that began with a base prefix."},
+    {"prefix_tokens_saved", &Counters::prefix_tokens_saved, "Of them: tokens found resident in place of a prefill."},
 };
 
 template <typename Enum>

@@ -30,6 +30,7 @@ void bind_journal(py::module_& module) {
       .value("open", R::Kind::open)
       .value("append", R::Kind::append)
       .value("turn", R::Kind::turn)
+      .value("rebase", R::Kind::rebase)
       .value("close", R::Kind::close)
       .finalize();
   bind_options(record, field("kind", &R::kind, "What was committed."), field("session", &R::session, "Its id."),

@@ -14,6 +14,30 @@ void define_options(py::module_& module) {
       .value("unified", KvLayout::unified, "One buffer for all.")
       .finalize();
 
+  using A = AdapterFile;
+  py::class_<A> adapter(module, "AdapterFile", "A LoRA adapter; its id is its place in the list, from 1.");
+  bind_options(adapter, field("name", &A::name, "How people call it."), field("path", &A::path, "A GGUF file."));
+
+  using C = SizeClass;
+  py::class_<C> size(module, "SizeClass", "Sequences of one length over the same weights.");
+  bind_options(size, field("context_tokens", &C::context_tokens, "Of each sequence."),
+               field("sequences", &C::sequences, "How many."));
+
+  using L = LoadedAdapter;
+  py::class_<L> loaded(module, "LoadedAdapter", "A LoRA adapter that an executor has loaded.");
+  bind_result(loaded, field("id", &L::id, "What KvKey.adapter_id calls it, from 1."),
+              field("name", &L::name, "How people call it."), field("path", &L::path, "Its file."),
+              field("fingerprint", &L::fingerprint, "SHA-256 in hex, by the model's rule."),
+              field("size_bytes", &L::size_bytes, "Of the file."));
+
+  using T = SizeClassState;
+  py::class_<T> state(module, "SizeClassState", "What a size class holds now.");
+  bind_result(state, field("size", &T::size, "Length and number of its sequences."),
+              field("kv_bytes", &T::kv_bytes, "Allocated."),
+              field("sequences_used", &T::sequences_used, "Of its sequences."),
+              field("resident_tokens", &T::resident_tokens, "In its sequences."),
+              field("promotions", &T::promotions, "Since start: owners that came from a smaller class."));
+
   using O = LlamaOptions;
   py::class_<O> options(module, "LlamaOptions", "What the embedded executor is started with.");
   bind_options(options, field("model_path", &O::model_path, "A GGUF file."),
@@ -26,6 +50,8 @@ void define_options(py::module_& module) {
                field("max_idle_step_ms", &O::max_idle_step_ms, "Bounds the idle quantum."),
                field("park_bytes", &O::park_bytes, "Host memory for parked sequences."),
                field("max_kv_bytes", &O::max_kv_bytes, "Refuse a larger KV cache; 0 = what the machine has free."),
+               field("adapters", &O::adapters, "LoRA adapters, loaded at start."),
+               field("size_classes", &O::size_classes, "Several lengths of sequence, ascending; empty = one."),
                field("debug_checks", &O::debug_checks, "Check the books whenever the executor becomes idle."),
                field("progress", &O::progress, "Called with 0..1 while the model loads."));
 }
@@ -50,6 +76,10 @@ void bind_vocab(py::module_& module) {
       .def("is_end_of_generation", &LlamaVocab::is_end_of_generation, py::arg("token"), "The model ends with it.")
       .def("is_control", &LlamaVocab::is_control, py::arg("token"), "A token that stands for no text.")
       .def("__len__", &LlamaVocab::size, "Number of ids.");
+  module.def(
+      "load_vocab", [](const std::string& path) { return std::const_pointer_cast<LlamaVocab>(load_vocab(path)); },
+      py::arg("path"), py::call_guard<py::gil_scoped_release>(),
+      "Tokenizer and template of a GGUF file, with or without weights. Raises ModelError.");
 }
 
 /// llama.cpp calls it from C code: an exception is printed, and goes no further.
@@ -85,7 +115,9 @@ void bind_llama_executor(py::module_& module) {
           "vocab", [](const LlamaExecutor& self) { return std::const_pointer_cast<LlamaVocab>(self.vocab()); },
           "Tokenizer and template of the model file.")
       .def_property_readonly(
-          "options", [](const LlamaExecutor& self) { return self.options(); }, "The options as resolved.");
+          "options", [](const LlamaExecutor& self) { return self.options(); }, "The options as resolved.")
+      .def_property_readonly("adapters", &LlamaExecutor::adapters, "The loaded adapters, by id - 1.")
+      .def_property_readonly("classes", &LlamaExecutor::classes, "The size classes now, ascending; at least one.");
 }
 
 }  // namespace poise::bindings

@@ -8,7 +8,8 @@ void bind_request(py::module_& module) {
   py::class_<KvKey> key(module, "KvKey", "What must be equal for two contexts to share KV.");
   bind_options(key, field("tenant_salt", &KvKey::tenant_salt, "One value a tenant, set by the server."),
                field("adapter_id", &KvKey::adapter_id, "0 = no LoRA adapter."),
-               field("adapter_scale", &KvKey::adapter_scale, "The adapter's scale."));
+               field("adapter_scale", &KvKey::adapter_scale, "The adapter's scale."),
+               field("text_salt", &KvKey::text_salt, "A digest of template arguments and tools."));
   key.def("__eq__", [](const KvKey& a, const KvKey& b) { return a == b; }, py::is_operator());
 
   py::class_<Retention> retention(module, "Retention", "How much a range's KV is worth after the request has ended.");

@@ -30,7 +30,8 @@ void bind_per_request(py::module_& module) {
   bind_options(token, field("token", &T::token, "The id."), field("position", &T::position, "Absolute."),
                field("logprob", &T::logprob, "Natural log-probability."),
                field("stats", &T::stats, "Statistics of the row it was chosen from."),
-               field("top_logprobs", &T::top_logprobs, "The best ids, best first."));
+               field("top_logprobs", &T::top_logprobs, "The best ids, best first."),
+               field("forced", &T::forced, "The constraint left no choice: no row, no draw."));
 
   using C = Completion;
   py::class_<C> completion(module, "Completion", "Why an ended request ended, and what it cost.");
@@ -96,7 +97,8 @@ void bind_stats(py::module_& module) {
                field("rollbacks", &S::rollbacks, "Sequences cut in place."),
                field("busy_ms", &S::busy, "In request steps."), field("idle_busy_ms", &S::idle_busy, "In idle steps."),
                field("prefill_us_per_token", &S::prefill_us_per_token, "Measured, averaged."),
-               field("decode_us_per_step", &S::decode_us_per_step, "Measured, averaged."));
+               field("decode_us_per_step", &S::decode_us_per_step, "Measured, averaged."),
+               field("copy_us", &S::copy_us, "Of one prefix to another sequence, measured; 0 = not told."));
 }
 
 }  // namespace

@@ -8,6 +8,27 @@ namespace poise::bindings {
 namespace {
 
 void bind_open(py::module_& module) {
+  using H = ThoughtOptions;
+  py::class_<H> thought(module, "ThoughtOptions",
+                        "How a model marks its thoughts, and how far they are decoded ahead.");
+  bind_options(thought, field("begin", &H::begin, "Ids that open a thought."),
+               field("end", &H::end, "Ids that close it."),
+               field("tokens", &H::tokens, "Cap of thought decoded ahead, at least 0."));
+
+  using W = WindowOptions;
+  py::class_<W> window(module, "WindowOptions", "Keeps a log within a length by dropping its oldest data.");
+  bind_options(window, field("head_tokens", &W::head_tokens, "Stay for ever; widened to the end of a message."),
+               field("keep_tokens", &W::keep_tokens, "Length after a drop, head included."),
+               field("max_tokens", &W::max_tokens, "The log never exceeds it."),
+               field("automatic", &W::automatic, "append and turn call slide() by themselves."));
+
+  using D = WindowDrop;
+  py::class_<D> drop(module, "WindowDrop", "What a slide has taken out of the log: tokens [begin, end).");
+  bind_result(drop, field("begin", &D::begin, "First token that was dropped."),
+              field("end", &D::end, "First token behind them that stayed."),
+              field("first_message", &D::first_message, "Index of the first message that was dropped."),
+              field("message_count", &D::message_count, "How many messages were dropped."),
+              field("prepared", &D::prepared, "Its KV was ready: nothing is left to prefill."));
   using M = MessageSpan;
   py::class_<M> span(module, "MessageSpan", "One message of a log: tokens [begin, end).");
   bind_options(span, field("role", &M::role, "Who said it."),
@@ -20,14 +41,18 @@ void bind_open(py::module_& module) {
   bind_options(open, field("tenant", &O::tenant, "Who owns it. Tenants share nothing."),
                field("adapter_id", &O::adapter_id, "LoRA adapter; 0 = none."),
                field("adapter_scale", &O::adapter_scale, "Scale of the adapter."),
+               field("text_salt", &O::text_salt, "Sessions that differ in it share no KV."),
                field("tokens", &O::tokens, "First content of the log; may be empty."),
                field("messages", &O::messages, "Message spans inside `tokens`."),
                field("retention_priority", &O::retention_priority, "Of the log's KV, 36 to 100."),
                field("time_to_live_ms", &O::time_to_live, "Of the log's KV after the last use; None = no limit."),
                field("preposition", &O::preposition, "False: idle time is never spent on this session."),
+               field("base_prefix", &O::base_prefix, "A declared beginning: hidden, prefilled once for its tenant."),
                field("continuation_tokens", &O::continuation_tokens, "Tokens that entries are decoded ahead."),
                field("sampling", &O::sampling, "The sampling that entries expect."),
-               field("stop_tokens", &O::stop_tokens, "Where a continuation ends; empty = the model's end tokens."));
+               field("stop_tokens", &O::stop_tokens, "Where a continuation ends; empty = the model's end tokens."),
+               field("thought", &O::thought, "None: thoughts are decoded ahead like any other text."),
+               field("window", &O::window, "None: the log grows until the context is full."));
 }
 
 void bind_anticipation(py::module_& module) {
@@ -41,9 +66,11 @@ void bind_anticipation(py::module_& module) {
                      "At most this many tokens of the guess are written by the model."),
                field("completion_stops", &A::completion_stops, "Ids that end the model's part."),
                field("suffix", &A::suffix, "Follows the model's part, up to the decision point."),
+               field("constraint", &A::constraint, "Of the answer: it is decoded ahead under it; None = all allowed."),
                field("weight", &A::weight, "The caller's belief among guesses of this kind, [0, 1]."),
                field("persistent", &A::persistent, "Computed again behind each new version (a registered question)."),
                field("may_branch", &A::may_branch, "May use a sequence of its own if that pays."),
+               field("replaces", &A::replaces, "Takes the place of this anticipation; 0 = of none."),
                field("label", &A::label, "Free text that comes back in events."));
 
   using G = GateOptions;
@@ -79,6 +106,7 @@ void bind_turn(py::module_& module) {
               field("data_version", &S::data_version, "The version that the answer saw."),
               field("prepositioned_tokens", &S::prepositioned_tokens, "Of the request's tokens: prepaid by an entry."),
               field("continuation_tokens", &S::continuation_tokens, "Answer tokens that were already there."),
+              field("thought_tokens", &S::thought_tokens, "Of the continuation: inside a thought."),
               field("delta_tokens", &S::delta_tokens, "Of the request's tokens: new."),
               field("gap", &S::gap, "Logit gap of the ready distribution, on ready and gate."),
               field("gap_threshold", &S::gap_threshold, "On gate."),
@@ -89,6 +117,7 @@ void bind_turn(py::module_& module) {
   bind_result(token, field("index", &T::index, "0-based among the answer's tokens."),
               field("token", &T::token, "The id."), field("logprob", &T::logprob, "Natural log-probability."),
               field("prepositioned", &T::prepositioned, "Came from an entry."),
+              field("forced", &T::forced, "The constraint left no choice."),
               field("top_logprobs", &T::top_logprobs, "The best ids, best first."));
 
   using E = TurnEnd;
@@ -119,9 +148,17 @@ void bind_states(py::module_& module) {
       field("source", &E::source, "Where the guess comes from."), field("placement", &E::placement, "Where its KV is."),
       field("label", &E::label, "The caller's."), field("tokens", &E::tokens, "How many stand behind the log."),
       field("continuation_tokens", &E::continuation_tokens, "Pre-decoded."),
+      field("thought_tokens", &E::thought_tokens, "Of the continuation: inside a thought."),
       field("decides", &E::decides, "Ends at a decision point."), field("ready", &E::ready, "Has its distribution."),
       field("gap", &E::gap, "Logits, best to second best."), field("top1", &E::top1, "The best id; -1 if none."),
       field("data_version", &E::data_version, "The version that it stands behind."));
+
+  using P = PrefixUse;
+  py::class_<P> prefix(module, "PrefixUse", "What a base prefix has spared the sessions that began with it.");
+  bind_result(prefix, field("sessions_started", &P::sessions_started, "Sessions that found it resident."),
+              field("tokens_saved", &P::tokens_saved, "Found resident where they would have been prefilled."),
+              field("time_saved_ms", &P::time_saved, "Measured prefill cost, less that of the copies."),
+              field("estimated", &P::estimated, "The executor does not tell one of these costs."));
 
   using S = SessionState;
   py::class_<S> state(module, "SessionState", "A session, as it stands.");
@@ -131,9 +168,12 @@ void bind_states(py::module_& module) {
               field("data_version", &S::data_version, "Counts commits."),
               field("resident_version", &S::resident_version, "Newest version whose whole log is in KV."),
               field("resident_tokens", &S::resident_tokens, "Of the log, in KV."),
+              field("window_dropped_tokens", &S::window_dropped_tokens, "By all slides so far."),
+              field("window_prepared", &S::window_prepared, "The next slide has its KV."),
               field("busy", &S::busy, "A durable turn runs."),
               field("idle_error", &S::idle_error, "Why idle work on it stopped; empty if it did not."),
-              field("entries", &S::entries, "Its entries."));
+              field("base_prefix", &S::base_prefix, "A declared beginning."),
+              field("prefix_use", &S::prefix_use, "Of a base prefix."), field("entries", &S::entries, "Its entries."));
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ void bind_manager_options(py::module_& module) {
   py::class_<O> options(module, "ManagerOptions", "Caps and switches of a SessionManager.");
   bind_options(options, field("max_sessions", &O::max_sessions, "Of all tenants."),
                field("max_sessions_per_tenant", &O::max_sessions_per_tenant, "Of one tenant."),
+               field("max_base_prefixes_per_tenant", &O::max_base_prefixes_per_tenant, "Declared by one tenant."),
                field("max_entries_per_session", &O::max_entries_per_session, "Anticipations of one session."),
                field("max_entry_bytes", &O::max_entry_bytes, "Distributions and continuations of all sessions."),
                field("preposition", &O::preposition, "False: a plain prefix-caching session store."),
@@ -48,6 +49,17 @@ void bind_session_manager(py::module_& module) {
           py::arg("session"), py::arg("tokens"), py::arg_v("messages", std::vector<MessageSpan>{}, "[]"), Release(),
           "Adds data that asks nothing; acknowledged when it returns. Raises InvalidArgument or ContextOverflow, the "
           "session unchanged.")
+      .def(
+          "rebase",
+          [](M& self, const SessionId& session, Position base, const Tokens& tokens,
+             std::vector<MessageSpan> messages) { return self.rebase(session, base, tokens, std::move(messages)); },
+          py::arg("session"), py::arg("base"), py::arg("tokens"),
+          py::arg_v("messages", std::vector<MessageSpan>{}, "[]"), Release(),
+          "Replaces the log from `base` on; what is new is prefilled in idle time. Raises InvalidArgument, "
+          "ContextOverflow or Conflict (a durable turn runs), the session unchanged.")
+      .def("slide", &M::slide, py::arg("session"), py::arg("room") = 0, Release(),
+           "Drops a window session's oldest data if the shortened log is prepared, or if log + `room` tokens would "
+           "exceed max_tokens; None if there was nothing to do. Raises Conflict while a durable turn runs.")
       .def(
           "turn",
           [](const std::shared_ptr<M>& self, const SessionId& session, TurnRequest request) {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from poise._core import __version__
 
 if TYPE_CHECKING:
+    from poise.constraint import choices, grammar, json_schema, regex
     from poise.engine import Engine
     from poise.errors import (
         Conflict,
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
         ResourceExhausted,
         ScanError,
     )
-    from poise.events import End, Event, Notice, Start, Text, Timings, ToolCall, TurnResult, Usage
-    from poise.options import GREEDY, EngineOptions, Gate, Question, Sampling
+    from poise.events import End, Event, Notice, Start, Text, Thought, Timings, ToolCall, TurnResult, Usage
+    from poise.options import GREEDY, EngineOptions, Gate, Question, Sampling, Window
+    from poise.prefix import BasePrefix, PrefixSavings
     from poise.session import Appended, Session
     from poise.turn import Turn
 
 __all__ = [
     "GREEDY",
     "Appended",
+    "BasePrefix",
     "Conflict",
     "ContextOverflow",
     "End",
@@ -41,6 +44,7 @@ __all__ = [
     "ModelError",
     "NotFound",
     "Notice",
+    "PrefixSavings",
     "Question",
     "ResourceExhausted",
     "Sampling",
@@ -48,15 +52,30 @@ __all__ = [
     "Session",
     "Start",
     "Text",
+    "Thought",
     "Timings",
     "ToolCall",
     "Turn",
     "TurnResult",
     "Usage",
+    "Window",
     "__version__",
+    "choices",
+    "grammar",
+    "json_schema",
+    "regex",
 ]
 
-_HOMES = ("poise.errors", "poise.events", "poise.options", "poise.turn", "poise.session", "poise.engine")
+_HOMES = (
+    "poise.errors",
+    "poise.events",
+    "poise.options",
+    "poise.constraint",
+    "poise.prefix",
+    "poise.turn",
+    "poise.session",
+    "poise.engine",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ import numpy.typing
 import typing
 
 __all__: list[str] = [
+    "AdapterFile",
     "Anticipation",
     "AnticipationKind",
     "AnticipationSource",
@@ -46,6 +47,7 @@ __all__: list[str] = [
     "LlamaExecutor",
     "LlamaOptions",
     "LlamaVocab",
+    "LoadedAdapter",
     "LogitBias",
     "LogitsView",
     "LogitsWanted",
@@ -58,6 +60,7 @@ __all__: list[str] = [
     "NotFound",
     "OpenOptions",
     "Path",
+    "PrefixUse",
     "REQUEST_PRIORITY",
     "ReadyRow",
     "Request",
@@ -74,8 +77,11 @@ __all__: list[str] = [
     "SimExecutor",
     "SimOptions",
     "Sink",
+    "SizeClass",
+    "SizeClassState",
     "SplitEquality",
     "SteadyClock",
+    "ThoughtOptions",
     "TokenCount",
     "TokenLogprob",
     "TokenSetConstraint",
@@ -84,7 +90,10 @@ __all__: list[str] = [
     "TurnStart",
     "TurnStream",
     "TurnToken",
+    "WindowDrop",
+    "WindowOptions",
     "count_tokens",
+    "load_vocab",
     "scan",
     "scan_isa",
     "scan_many",
@@ -514,9 +523,10 @@ class ReadyRow:
 
 class Constraint:
     """
-    A state machine over generated ids: which may come next.
+    A state machine over generated ids: which may come next. Subclass it and override fill_mask, accept, rollback, finished and clone, and forced where there are ids without a choice. An exception ends the request with reason error.
     """
 
+    def __init__(self) -> None: ...
     def accept(self, token: typing.SupportsInt | typing.SupportsIndex) -> None:
         """
         Moves on by one id; raises InvalidArgument if not allowed.
@@ -532,13 +542,26 @@ class Constraint:
         An independent copy in the same state.
         """
 
+    def fill_mask(self, mask: numpy.typing.NDArray[numpy.uint32]) -> None:
+        """
+        Sets the bits of the ids allowed next and clears all others: bit i % 32 of word i / 32 is id i. The mask is the core's own memory: it must not be kept.
+        """
+
+    def forced(self) -> list[int]:
+        """
+        Ids that must come next whatever the logits say; empty if there is a choice. The same state gives the same ids.
+        """
+
     def rollback(self, count: typing.SupportsInt | typing.SupportsIndex) -> None:
         """
         Takes back the last accepted ids.
         """
 
     @property
-    def finished(self) -> bool: ...
+    def finished(self) -> bool:
+        """
+        Nothing more may be generated.
+        """
 
 class TokenSetConstraint(Constraint):
     """
@@ -563,6 +586,7 @@ class KvKey:
         tenant_salt: typing.SupportsInt | typing.SupportsIndex = 0,
         adapter_id: typing.SupportsInt | typing.SupportsIndex = 0,
         adapter_scale: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+        text_salt: typing.SupportsInt | typing.SupportsIndex = 0,
     ) -> None: ...
     def __repr__(self) -> str: ...
     @property
@@ -589,6 +613,14 @@ class KvKey:
 
     @tenant_salt.setter
     def tenant_salt(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def text_salt(self) -> int:
+        """
+        A digest of template arguments and tools.
+        """
+
+    @text_salt.setter
+    def text_salt(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
 
 class Retention:
     """
@@ -826,8 +858,17 @@ class GeneratedToken:
         logprob: typing.SupportsFloat | typing.SupportsIndex = 0.0,
         stats: ScanStatistics = ...,
         top_logprobs: collections.abc.Sequence[TokenLogprob] = ...,
+        forced: bool = False,
     ) -> None: ...
     def __repr__(self) -> str: ...
+    @property
+    def forced(self) -> bool:
+        """
+        The constraint left no choice: no row, no draw.
+        """
+
+    @forced.setter
+    def forced(self, arg1: bool) -> None: ...
     @property
     def logprob(self) -> float:
         """
@@ -1193,6 +1234,7 @@ class ExecutorStats:
         idle_busy_ms: typing.SupportsFloat | typing.SupportsIndex = 0.0,
         prefill_us_per_token: typing.SupportsFloat | typing.SupportsIndex = 0.0,
         decode_us_per_step: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+        copy_us: typing.SupportsFloat | typing.SupportsIndex = 0.0,
     ) -> None: ...
     def __repr__(self) -> str: ...
     @property
@@ -1211,6 +1253,14 @@ class ExecutorStats:
 
     @copies.setter
     def copies(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def copy_us(self) -> float:
+        """
+        Of one prefix to another sequence, measured; 0 = not told.
+        """
+
+    @copy_us.setter
+    def copy_us(self, arg1: typing.SupportsFloat | typing.SupportsIndex) -> None: ...
     @property
     def decode_us_per_step(self) -> float:
         """
@@ -2066,6 +2116,127 @@ class IdleScheduler:
         Tenants something is remembered about.
         """
 
+class ThoughtOptions:
+    """
+    How a model marks its thoughts, and how far they are decoded ahead.
+    """
+
+    def __init__(
+        self,
+        *,
+        begin: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer] = ...,
+        end: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer] = ...,
+        tokens: typing.SupportsInt | typing.SupportsIndex = 256,
+    ) -> None: ...
+    def __repr__(self) -> str: ...
+    @property
+    def begin(self) -> list[int]:
+        """
+        Ids that open a thought.
+        """
+
+    @begin.setter
+    def begin(self, arg1: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer]) -> None: ...
+    @property
+    def end(self) -> list[int]:
+        """
+        Ids that close it.
+        """
+
+    @end.setter
+    def end(self, arg1: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer]) -> None: ...
+    @property
+    def tokens(self) -> int:
+        """
+        Cap of thought decoded ahead, at least 0.
+        """
+
+    @tokens.setter
+    def tokens(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+
+class WindowOptions:
+    """
+    Keeps a log within a length by dropping its oldest data.
+    """
+
+    def __init__(
+        self,
+        *,
+        head_tokens: typing.SupportsInt | typing.SupportsIndex = 0,
+        keep_tokens: typing.SupportsInt | typing.SupportsIndex = 0,
+        max_tokens: typing.SupportsInt | typing.SupportsIndex = 0,
+        automatic: bool = True,
+    ) -> None: ...
+    def __repr__(self) -> str: ...
+    @property
+    def automatic(self) -> bool:
+        """
+        append and turn call slide() by themselves.
+        """
+
+    @automatic.setter
+    def automatic(self, arg1: bool) -> None: ...
+    @property
+    def head_tokens(self) -> int:
+        """
+        Stay for ever; widened to the end of a message.
+        """
+
+    @head_tokens.setter
+    def head_tokens(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def keep_tokens(self) -> int:
+        """
+        Length after a drop, head included.
+        """
+
+    @keep_tokens.setter
+    def keep_tokens(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def max_tokens(self) -> int:
+        """
+        The log never exceeds it.
+        """
+
+    @max_tokens.setter
+    def max_tokens(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+
+class WindowDrop:
+    """
+    What a slide has taken out of the log: tokens [begin, end).
+    """
+
+    def __repr__(self) -> str: ...
+    @property
+    def begin(self) -> int:
+        """
+        First token that was dropped.
+        """
+
+    @property
+    def end(self) -> int:
+        """
+        First token behind them that stayed.
+        """
+
+    @property
+    def first_message(self) -> int:
+        """
+        Index of the first message that was dropped.
+        """
+
+    @property
+    def message_count(self) -> int:
+        """
+        How many messages were dropped.
+        """
+
+    @property
+    def prepared(self) -> bool:
+        """
+        Its KV was ready: nothing is left to prefill.
+        """
+
 class MessageSpan:
     """
     One message of a log: tokens [begin, end).
@@ -2124,14 +2295,18 @@ class OpenOptions:
         tenant: str = "default",
         adapter_id: typing.SupportsInt | typing.SupportsIndex = 0,
         adapter_scale: typing.SupportsFloat | typing.SupportsIndex = 0.0,
+        text_salt: typing.SupportsInt | typing.SupportsIndex = 0,
         tokens: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer] = ...,
         messages: collections.abc.Sequence[MessageSpan] = ...,
         retention_priority: typing.SupportsInt | typing.SupportsIndex = 80,
         time_to_live_ms: typing.SupportsFloat | typing.SupportsIndex | None = None,
         preposition: bool = True,
+        base_prefix: bool = False,
         continuation_tokens: typing.SupportsInt | typing.SupportsIndex = 16,
         sampling: SamplingParams = ...,
         stop_tokens: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer] = ...,
+        thought: ThoughtOptions | None = None,
+        window: WindowOptions | None = None,
     ) -> None: ...
     def __repr__(self) -> str: ...
     @property
@@ -2150,6 +2325,14 @@ class OpenOptions:
 
     @adapter_scale.setter
     def adapter_scale(self, arg1: typing.SupportsFloat | typing.SupportsIndex) -> None: ...
+    @property
+    def base_prefix(self) -> bool:
+        """
+        A declared beginning: hidden, prefilled once for its tenant.
+        """
+
+    @base_prefix.setter
+    def base_prefix(self, arg1: bool) -> None: ...
     @property
     def continuation_tokens(self) -> int:
         """
@@ -2207,6 +2390,22 @@ class OpenOptions:
     @tenant.setter
     def tenant(self, arg1: str) -> None: ...
     @property
+    def text_salt(self) -> int:
+        """
+        Sessions that differ in it share no KV.
+        """
+
+    @text_salt.setter
+    def text_salt(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def thought(self) -> ThoughtOptions | None:
+        """
+        None: thoughts are decoded ahead like any other text.
+        """
+
+    @thought.setter
+    def thought(self, arg1: ThoughtOptions | None) -> None: ...
+    @property
     def time_to_live_ms(self) -> float | None:
         """
         Of the log's KV after the last use; None = no limit.
@@ -2222,6 +2421,14 @@ class OpenOptions:
 
     @tokens.setter
     def tokens(self, arg1: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer]) -> None: ...
+    @property
+    def window(self) -> WindowOptions | None:
+        """
+        None: the log grows until the context is full.
+        """
+
+    @window.setter
+    def window(self, arg1: WindowOptions | None) -> None: ...
 
 class Anticipation:
     """
@@ -2238,9 +2445,11 @@ class Anticipation:
         completion_tokens: typing.SupportsInt | typing.SupportsIndex = 0,
         completion_stops: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer] = ...,
         suffix: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer] = ...,
+        constraint: Constraint | None = None,
         weight: typing.SupportsFloat | typing.SupportsIndex = 1.0,
         persistent: bool = False,
         may_branch: bool = False,
+        replaces: typing.SupportsInt | typing.SupportsIndex = 0,
         label: str = "",
     ) -> None: ...
     def __repr__(self) -> str: ...
@@ -2260,6 +2469,14 @@ class Anticipation:
 
     @completion_tokens.setter
     def completion_tokens(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def constraint(self) -> Constraint:
+        """
+        Of the answer: it is decoded ahead under it; None = all allowed.
+        """
+
+    @constraint.setter
+    def constraint(self, arg1: Constraint) -> None: ...
     @property
     def decides(self) -> bool:
         """
@@ -2300,6 +2517,14 @@ class Anticipation:
 
     @persistent.setter
     def persistent(self, arg1: bool) -> None: ...
+    @property
+    def replaces(self) -> int:
+        """
+        Takes the place of this anticipation; 0 = of none.
+        """
+
+    @replaces.setter
+    def replaces(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
     @property
     def source(self) -> AnticipationSource:
         """
@@ -2569,6 +2794,12 @@ class TurnStart:
         """
 
     @property
+    def thought_tokens(self) -> int:
+        """
+        Of the continuation: inside a thought.
+        """
+
+    @property
     def turn(self) -> int:
         """
         The turn's number.
@@ -2580,6 +2811,12 @@ class TurnToken:
     """
 
     def __repr__(self) -> str: ...
+    @property
+    def forced(self) -> bool:
+        """
+        The constraint left no choice.
+        """
+
     @property
     def index(self) -> int:
         """
@@ -2773,6 +3010,12 @@ class EntryState:
         """
 
     @property
+    def thought_tokens(self) -> int:
+        """
+        Of the continuation: inside a thought.
+        """
+
+    @property
     def tokens(self) -> int:
         """
         How many stand behind the log.
@@ -2784,12 +3027,48 @@ class EntryState:
         The best id; -1 if none.
         """
 
+class PrefixUse:
+    """
+    What a base prefix has spared the sessions that began with it.
+    """
+
+    def __repr__(self) -> str: ...
+    @property
+    def estimated(self) -> bool:
+        """
+        The executor does not tell one of these costs.
+        """
+
+    @property
+    def sessions_started(self) -> int:
+        """
+        Sessions that found it resident.
+        """
+
+    @property
+    def time_saved_ms(self) -> float:
+        """
+        Measured prefill cost, less that of the copies.
+        """
+
+    @property
+    def tokens_saved(self) -> int:
+        """
+        Found resident where they would have been prefilled.
+        """
+
 class SessionState:
     """
     A session, as it stands.
     """
 
     def __repr__(self) -> str: ...
+    @property
+    def base_prefix(self) -> bool:
+        """
+        A declared beginning.
+        """
+
     @property
     def busy(self) -> bool:
         """
@@ -2833,6 +3112,12 @@ class SessionState:
         """
 
     @property
+    def prefix_use(self) -> PrefixUse:
+        """
+        Of a base prefix.
+        """
+
+    @property
     def resident_tokens(self) -> int:
         """
         Of the log, in KV.
@@ -2850,6 +3135,18 @@ class SessionState:
         Who owns it.
         """
 
+    @property
+    def window_dropped_tokens(self) -> int:
+        """
+        By all slides so far.
+        """
+
+    @property
+    def window_prepared(self) -> bool:
+        """
+        The next slide has its KV.
+        """
+
 class JournalRecord:
     """
     One commit to one session's log.
@@ -2863,6 +3160,7 @@ class JournalRecord:
         append = ...
         close = ...
         open = ...
+        rebase = ...
         turn = ...
 
     def __init__(
@@ -2984,6 +3282,12 @@ class Counters:
         """
 
     @property
+    def base_prefixes(self) -> int:
+        """
+        Now.
+        """
+
+    @property
     def commits(self) -> int:
         """
         Commits to logs.
@@ -3074,9 +3378,27 @@ class Counters:
         """
 
     @property
+    def idle_thought_tokens(self) -> int:
+        """
+        Of the decoded ones: inside a thought.
+        """
+
+    @property
     def idle_time_ms(self) -> float:
         """
         Executor time of idle work.
+        """
+
+    @property
+    def prefix_sessions_started(self) -> int:
+        """
+        Sessions that began with a base prefix.
+        """
+
+    @property
+    def prefix_tokens_saved(self) -> int:
+        """
+        Of them: tokens found resident in place of a prefill.
         """
 
     @property
@@ -3157,6 +3479,24 @@ class Counters:
         Of the prepaid tokens: used by requests.
         """
 
+    @property
+    def window_dropped_tokens(self) -> int:
+        """
+        Tokens that slides took out of logs.
+        """
+
+    @property
+    def window_slides(self) -> int:
+        """
+        Drops of a window session's oldest data.
+        """
+
+    @property
+    def window_slides_unprepared(self) -> int:
+        """
+        Of those: a request had to prefill.
+        """
+
 class TurnStream:
     """
     The events of one turn: a TurnStart, TurnTokens, a TurnEnd. Made by SessionManager.turn(). A stream that is dropped before its end cancels its turn.
@@ -3219,6 +3559,7 @@ class ManagerOptions:
         *,
         max_sessions: typing.SupportsInt | typing.SupportsIndex = 100000,
         max_sessions_per_tenant: typing.SupportsInt | typing.SupportsIndex = 100000,
+        max_base_prefixes_per_tenant: typing.SupportsInt | typing.SupportsIndex = 16,
         max_entries_per_session: typing.SupportsInt | typing.SupportsIndex = 64,
         max_entry_bytes: typing.SupportsInt | typing.SupportsIndex = 268435456,
         preposition: bool = True,
@@ -3243,6 +3584,14 @@ class ManagerOptions:
 
     @idle_thread.setter
     def idle_thread(self, arg1: bool) -> None: ...
+    @property
+    def max_base_prefixes_per_tenant(self) -> int:
+        """
+        Declared by one tenant.
+        """
+
+    @max_base_prefixes_per_tenant.setter
+    def max_base_prefixes_per_tenant(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
     @property
     def max_entries_per_session(self) -> int:
         """
@@ -3348,6 +3697,17 @@ class SessionManager:
         Opens a session and returns its id. Raises ContextOverflow, ResourceExhausted, InvalidArgument.
         """
 
+    def rebase(
+        self,
+        session: str,
+        base: typing.SupportsInt | typing.SupportsIndex,
+        tokens: collections.abc.Sequence[int] | numpy.typing.NDArray[numpy.integer],
+        messages: collections.abc.Sequence[MessageSpan] = [],
+    ) -> AppendResult:
+        """
+        Replaces the log from `base` on; what is new is prefilled in idle time. Raises InvalidArgument, ContextOverflow or Conflict (a durable turn runs), the session unchanged.
+        """
+
     def retract(self, session: str, anticipation: typing.SupportsInt | typing.SupportsIndex) -> None:
         """
         Takes a guess back. Unknown ids are ignored.
@@ -3361,6 +3721,11 @@ class SessionManager:
     def sessions(self, tenant: str = "default") -> list[str]:
         """
         Ids of a tenant's open sessions.
+        """
+
+    def slide(self, session: str, room: typing.SupportsInt | typing.SupportsIndex = 0) -> WindowDrop | None:
+        """
+        Drops a window session's oldest data if the shortened log is prepared, or if log + `room` tokens would exceed max_tokens; None if there was nothing to do. Raises Conflict while a durable turn runs.
         """
 
     def state(self, session: str) -> SessionState:
@@ -3400,6 +3765,131 @@ class KvLayout(enum.Enum):
     streams = ...
     unified = ...
 
+class AdapterFile:
+    """
+    A LoRA adapter; its id is its place in the list, from 1.
+    """
+
+    def __init__(self, *, name: str = "", path: str = "") -> None: ...
+    def __repr__(self) -> str: ...
+    @property
+    def name(self) -> str:
+        """
+        How people call it.
+        """
+
+    @name.setter
+    def name(self, arg1: str) -> None: ...
+    @property
+    def path(self) -> str:
+        """
+        A GGUF file.
+        """
+
+    @path.setter
+    def path(self, arg1: str) -> None: ...
+
+class SizeClass:
+    """
+    Sequences of one length over the same weights.
+    """
+
+    def __init__(
+        self,
+        *,
+        context_tokens: typing.SupportsInt | typing.SupportsIndex = 0,
+        sequences: typing.SupportsInt | typing.SupportsIndex = 0,
+    ) -> None: ...
+    def __repr__(self) -> str: ...
+    @property
+    def context_tokens(self) -> int:
+        """
+        Of each sequence.
+        """
+
+    @context_tokens.setter
+    def context_tokens(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+    @property
+    def sequences(self) -> int:
+        """
+        How many.
+        """
+
+    @sequences.setter
+    def sequences(self, arg1: typing.SupportsInt | typing.SupportsIndex) -> None: ...
+
+class LoadedAdapter:
+    """
+    A LoRA adapter that an executor has loaded.
+    """
+
+    def __repr__(self) -> str: ...
+    @property
+    def fingerprint(self) -> str:
+        """
+        SHA-256 in hex, by the model's rule.
+        """
+
+    @property
+    def id(self) -> int:
+        """
+        What KvKey.adapter_id calls it, from 1.
+        """
+
+    @property
+    def name(self) -> str:
+        """
+        How people call it.
+        """
+
+    @property
+    def path(self) -> str:
+        """
+        Its file.
+        """
+
+    @property
+    def size_bytes(self) -> int:
+        """
+        Of the file.
+        """
+
+class SizeClassState:
+    """
+    What a size class holds now.
+    """
+
+    def __repr__(self) -> str: ...
+    @property
+    def kv_bytes(self) -> int:
+        """
+        Allocated.
+        """
+
+    @property
+    def promotions(self) -> int:
+        """
+        Since start: owners that came from a smaller class.
+        """
+
+    @property
+    def resident_tokens(self) -> int:
+        """
+        In its sequences.
+        """
+
+    @property
+    def sequences_used(self) -> int:
+        """
+        Of its sequences.
+        """
+
+    @property
+    def size(self) -> SizeClass:
+        """
+        Length and number of its sequences.
+        """
+
 class LlamaOptions:
     """
     What the embedded executor is started with.
@@ -3418,10 +3908,20 @@ class LlamaOptions:
         max_idle_step_ms: typing.SupportsFloat | typing.SupportsIndex = 10.0,
         park_bytes: typing.SupportsInt | typing.SupportsIndex = 268435456,
         max_kv_bytes: typing.SupportsInt | typing.SupportsIndex = 0,
+        adapters: collections.abc.Sequence[AdapterFile] = ...,
+        size_classes: collections.abc.Sequence[SizeClass] = ...,
         debug_checks: bool = False,
         progress: collections.abc.Callable[[float], None] | None = None,
     ) -> None: ...
     def __repr__(self) -> str: ...
+    @property
+    def adapters(self) -> list[AdapterFile]:
+        """
+        LoRA adapters, loaded at start.
+        """
+
+    @adapters.setter
+    def adapters(self, arg1: collections.abc.Sequence[AdapterFile]) -> None: ...
     @property
     def batch_tokens(self) -> int:
         """
@@ -3511,6 +4011,14 @@ class LlamaOptions:
     @progress.setter
     def progress(self, arg1: collections.abc.Callable[[float], None]) -> None: ...
     @property
+    def size_classes(self) -> list[SizeClass]:
+        """
+        Several lengths of sequence, ascending; empty = one.
+        """
+
+    @size_classes.setter
+    def size_classes(self, arg1: collections.abc.Sequence[SizeClass]) -> None: ...
+    @property
     def threads(self) -> int:
         """
         0 = physical cores.
@@ -3595,6 +4103,18 @@ class LlamaExecutor(Executor):
         """
 
     @property
+    def adapters(self) -> list[LoadedAdapter]:
+        """
+        The loaded adapters, by id - 1.
+        """
+
+    @property
+    def classes(self) -> list[SizeClassState]:
+        """
+        The size classes now, ascending; at least one.
+        """
+
+    @property
     def options(self) -> LlamaOptions:
         """
         The options as resolved.
@@ -3617,6 +4137,11 @@ def count_tokens(
 ) -> list[TokenCount]:
     """
     The counts of a context, ascending by token.
+    """
+
+def load_vocab(path: str) -> LlamaVocab:
+    """
+    Tokenizer and template of a GGUF file, with or without weights. Raises ModelError.
     """
 
 def scan(

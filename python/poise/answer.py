@@ -1,11 +1,12 @@
-"""From an answer's token ids to typed events: text, tool calls, stop strings."""
+"""From an answer's token ids to typed events: thought, text, tool calls, stop strings."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poise.events import Event, Notice, Text, ToolCall
-from poise.tools.parser import CLOSE, OPEN, Parsed, ParsedCall, ParsedText, ToolParser
+from poise.events import Event, Notice, Text, Thought, ToolCall
+from poise.text.thought import Piece, ThoughtSplitter
+from poise.tools.parser import Parsed, ParsedCall, ParsedText, ToolParser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,19 +47,33 @@ class AnswerReader:
     """One answer. Without a text model every token is an event of its own."""
 
     def __init__(
-        self, model: TextModel | None, stop: Sequence[str], parse_tools: bool, mint_call_id: Callable[[], str]
+        self,
+        model: TextModel | None,
+        stop: Sequence[str],
+        parse_tools: bool,
+        mint_call_id: Callable[[], str],
+        *,
+        header: str = "",
     ) -> None:
+        """`header` is what the generation prompt ends with: it may have opened a thought."""
         self.tokens: list[int] = []
+        self.thought_tokens = 0  # of those: in the thought, marks included
         self.calls: list[ToolCall] = []
         self._shown: list[str] = []
         self._unclaimed: list[int] = []  # ids whose text has not come out yet
         self._parser = ToolParser() if parse_tools else None
         self._stop = StopStrings(stop)
         self._mint = mint_call_id
+        self._thoughts: list[str] = []
+        self._splitter: ThoughtSplitter | None = None
+        self._field = ""
         self._decoder = None
         if model is not None:
-            marks = frozenset(token for token, text in model.tokenizer.control.items() if text in (OPEN, CLOSE))
-            self._decoder = model.tokenizer.decoder(marks if parse_tools else frozenset())
+            if model.thought is not None:
+                inside = header.rstrip().endswith(model.thought.begin)
+                self._splitter, self._field = ThoughtSplitter(model.thought, inside=inside), model.thought.field
+            visible = model.tool_mark_ids if parse_tools else frozenset()
+            self._decoder = model.tokenizer.decoder(visible | model.thought_mark_ids)
 
     @property
     def text(self) -> str:
@@ -70,15 +85,29 @@ class AnswerReader:
         """A stop string is complete with the newest token."""
         return self._stop.found
 
+    @property
+    def thought(self) -> str:
+        """The thought so far."""
+        return "".join(self._thoughts)
+
     def message(self) -> Message | None:
-        """The answer with its tool calls taken apart; nothing if it made none."""
-        if not self.calls:
+        """The answer with its thought and its tool calls taken apart; nothing if it has neither."""
+        if not self.calls and not self._thoughts:
             return None
-        calls = [
-            {"type": "function", "id": call.id, "function": {"name": call.name, "arguments": call.arguments}}
-            for call in self.calls
-        ]
-        return {"role": "assistant", "content": self.text, "tool_calls": calls}
+        told = self.told()
+        if self._thoughts:
+            told[self._field] = self.thought
+        return told
+
+    def told(self) -> Message:
+        """The answer as a client sees it, and sends it again."""
+        told: Message = {"role": "assistant", "content": self.text}
+        if self.calls:
+            told["tool_calls"] = [
+                {"type": "function", "id": call.id, "function": {"name": call.name, "arguments": call.arguments}}
+                for call in self.calls
+            ]
+        return told
 
     def feed(self, token: int) -> list[Event]:
         """One more id of the answer, and the events that it completes."""
@@ -88,14 +117,39 @@ class AnswerReader:
         self._unclaimed.append(token)
         if self._decoder is None:
             return self._emit([ParsedText("")])
-        return self._read(self._stop.feed(self._decoder.feed(token)))
+        text = self._decoder.feed(token)
+        if self._splitter is None:
+            return self._read(self._stop.feed(text))
+        before = self._splitter.inside
+        pieces = self._splitter.feed(text)
+        if before:
+            self.thought_tokens += 1
+        elif self._splitter.inside:
+            self.thought_tokens = len(self.tokens)  # what came before belongs to the mark
+        return self._sort(pieces)
 
     def close(self) -> list[Event]:
         """The answer is over; what was held back comes out."""
         if self._decoder is None:
             return []
-        events = self._read(self._stop.feed(self._decoder.close()) + self._stop.close())
+        rest = self._decoder.close()
+        events: list[Event] = []
+        if self._splitter is not None:
+            events = self._sort([*self._splitter.feed(rest), *self._splitter.close()])
+            rest = ""
+        events += self._read(self._stop.feed(rest) + self._stop.close())
         return events + self._emit(self._parser.close()) if self._parser else events
+
+    def _sort(self, pieces: Sequence[Piece]) -> list[Event]:
+        events: list[Event] = []
+        for piece in pieces:
+            if piece.thought:
+                self._thoughts.append(piece.text)
+                events.append(Thought(piece.text, tuple(self._unclaimed)))
+                self._unclaimed.clear()
+            else:
+                events += self._read(self._stop.feed(piece.text))
+        return events
 
     def _read(self, text: str) -> list[Event]:
         if not text:

@@ -14,6 +14,8 @@ from poise.errors import InvalidArgument
 from poise.text.messages import Message, tool_message
 from poise.text.model import common
 
+_USER: Message = {"role": "user", "content": ""}
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -40,10 +42,11 @@ class Guess:
     weight: float = 1.0
     persistent: bool = False
     asked: Question | None = None
+    constraint: _core.Constraint | None = None
 
     def core(self) -> _core.Anticipation:
         """The guess as the core takes it."""
-        return _core.Anticipation(
+        guess = _core.Anticipation(
             kind=getattr(_core.AnticipationKind, self.kind),
             source=getattr(_core.AnticipationSource, self.source),
             tokens=list(self.tokens),
@@ -55,6 +58,9 @@ class Guess:
             persistent=self.persistent,
             label=self.label,
         )
+        if self.constraint is not None:
+            guess.constraint = self.constraint
+        return guess
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def framing(conversation: Conversation) -> Iterable[Guess]:
         plan = _try(conversation, [])
         if plan is not None:
             yield Guess("turn", "none", tuple(plan.ids), "answer now")
-    ids = _envelope(conversation, [[{"role": "user", "content": probe}] for probe in _PROBES]).prefix
+    ids = _envelope(conversation, [_USER]).prefix
     if ids:
         yield Guess("turn", "none", ids, "user message", decides=False)
 
@@ -102,7 +108,7 @@ def tool_results(
     Several calls are guessed together, each by its likeliest result.
     """
     label = ", ".join(call.name for call in calls)
-    envelope = _envelope(conversation, [_answers(calls, [probe] * len(calls)) for probe in _PROBES])
+    envelope = _envelope(conversation, _answers(calls, [""] * len(calls)))
     if envelope.prefix:
         yield Guess("tool_result", "none", envelope.prefix, label, decides=False)
     guesses = [likely(call) for call in calls]
@@ -140,20 +146,27 @@ class _Envelope:
     suffix: tuple[int, ...]  # ids from the first special token behind the content
 
 
-def _envelope(conversation: Conversation, probes: Sequence[Sequence[Message]]) -> _Envelope:
-    """The template's own part around the contents in which the probes differ."""
-    plans = [_try(conversation, probe) for probe in probes]
-    base = len(conversation.log_text)
-    texts = [plan.text[base:] for plan in plans if plan is not None]
-    if len(texts) < 2:
-        return _Envelope((), ())
-    one, two = texts
+def _envelope(conversation: Conversation, shape: Sequence[Message]) -> _Envelope:
+    """The template's own part around the contents of messages like these."""
     tokenizer = conversation.model.tokenizer
-    prefix = conversation.model.stable_ids(one[: common(one, two)], at_start=conversation.log_tokens == 0)
-    tail = one[len(one) - common(one[::-1], two[::-1]) :]
-    first = next((end - len(text) for text, token, end in tokenizer.special.split(tail) if token is not None), None)
-    suffix = [] if first is None else tokenizer.encode(tail[first:]).ids
-    return _Envelope(tuple(prefix), tuple(suffix))
+    known = conversation.prepare(shape)
+    if known is not None:
+        head, tail = known.pattern.head, known.pattern.tail
+    else:  # the template looks into contents: what two renderings share is likely its own
+        plans = [_try(conversation, [{**message, "content": probe} for message in shape]) for probe in _PROBES]
+        texts = [plan.text for plan in plans if plan is not None]
+        if len(texts) < 2:
+            return _Envelope((), ())
+        one, two = texts
+        head, tail = one[: common(one, two)], one[len(one) - common(one[::-1], two[::-1]) :]
+    prefix = tokenizer.stable(head, at_start=conversation.log_tokens == 0)
+    first = tokenizer.special.first(tail)
+    return _Envelope(tuple(prefix), tuple(tokenizer.encode(tail[first[0] :]).ids) if first else ())
+
+
+def expected(calls: Sequence[ToolCall]) -> list[Message]:
+    """What the next request most likely brings: results of the calls that wait for them, or else a user message."""
+    return _answers(calls, _PROBES[:1] * len(calls)) if calls else [{**_USER, "content": _PROBES[0]}]
 
 
 def _answers(calls: Sequence[ToolCall], results: Sequence[Any]) -> list[Message]:
@@ -172,6 +185,13 @@ def _try(conversation: Conversation, messages: Sequence[Message]) -> Plan | None
 def beginning(conversation: Conversation, messages: Sequence[Message]) -> tuple[int, ...]:
     """The ids of messages whose last one is still being typed: what more typing cannot change."""
     *whole, last = messages
-    return _envelope(
-        conversation, [[*whole, {**last, "content": last["content"] + probe}] for probe in (" more", "ly, x")]
-    ).prefix
+    typed = {**last, "content": last["content"].rstrip()}
+    texts = []
+    for more in (" more", "ly, x"):
+        plan = _try(conversation, [*whole, {**typed, "content": typed["content"] + more}])
+        if plan is None:
+            return ()
+        texts.append(plan.text)
+    one, two = texts
+    tokenizer = conversation.model.tokenizer
+    return tuple(tokenizer.stable(one[: common(one, two)], at_start=conversation.log_tokens == 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,11 @@ def _end_all() -> None:
 
 
 class Background:
-    """Runs jobs one after another. A job with a key that already waits replaces it."""
+    """Runs jobs one after another, in the order in which they are due. A job with a key that already waits
+    replaces it."""
 
     def __init__(self, name: str) -> None:
-        self._jobs: dict[Hashable, Callable[[], None]] = {}
+        self._jobs: dict[Hashable, tuple[float, Callable[[], None]]] = {}  # with the time when it is due
         self._changed = threading.Condition()
         self._running = False
         self._closed = False
@@ -34,11 +36,11 @@ class Background:
         self._thread.start()
         _RUNNING.add(self)
 
-    def submit(self, key: Hashable, job: Callable[[], None]) -> None:
-        """Has a job run soon."""
+    def submit(self, key: Hashable, job: Callable[[], None], *, after_ms: float = 0.0) -> None:
+        """Has a job run soon, but not before `after_ms`."""
         with self._changed:
             if not self._closed:
-                self._jobs[key] = job
+                self._jobs[key] = (time.monotonic() + after_ms / 1e3, job)
                 self._changed.notify_all()
 
     def join(self, timeout_s: float) -> bool:
@@ -58,10 +60,11 @@ class Background:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or bool(self._jobs))
+                while not self._closed and (wait_s := self._due_in_s()) != 0:
+                    self._changed.wait(wait_s)
                 if self._closed:
                     return
-                job = self._jobs.pop(next(iter(self._jobs)))
+                _, job = self._jobs.pop(self._next())
                 self._running = True
             try:
                 job()
@@ -71,3 +74,10 @@ class Background:
                 with self._changed:
                     self._running = False
                     self._changed.notify_all()
+
+    def _next(self) -> Hashable:
+        return min(self._jobs, key=lambda key: self._jobs[key][0])
+
+    def _due_in_s(self) -> float | None:
+        """0: a job is due. Nothing: none waits."""
+        return max(0.0, self._jobs[self._next()][0] - time.monotonic()) if self._jobs else None

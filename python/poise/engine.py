@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from poise import _core
 from poise.background import Background
+from poise.chat import Chats
+from poise.constraint.compiler import Compiler
+from poise.constraint.specs import from_response_format
 from poise.errors import InvalidArgument
-from poise.options import EngineOptions, Question, Sampling
+from poise.options import EngineOptions, Question, Sampling, Window
+from poise.prefix import RETENTION_PRIORITY, BasePrefix
 from poise.session import Content, Session
+from poise.text.beginning import beginning, text_salt
 from poise.text.conversation import Conversation
 from poise.text.messages import Message, is_ids, to_messages
 from poise.text.model import TextModel
+from poise.text.window import head_of
 from poise.tools.memory import ToolResultMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from poise.constraint.specs import Spec
     from poise.text.tokenizer import Vocab
+    from poise.turn import Turn
 
 
 class Engine:
@@ -37,12 +46,15 @@ class Engine:
     ) -> None:
         """On any executor. Without `vocab` sessions speak token ids only."""
         self.options = options or EngineOptions()
-        self.text = TextModel(vocab, chat_template) if vocab is not None else None
+        self.text = None if vocab is None else TextModel(vocab, chat_template, thought_marks=self.options.thought_pair)
         self.manager = _core.SessionManager(executor, self.options.manager())
         self.memory = ToolResultMemory()
+        self.chats = Chats(self, self.options.max_chats)
         self.background = Background("poise-anticipate")
         self.closed = False
         self._executor = executor
+        self._compiler: Compiler | None = None
+        self._making_compiler = threading.Lock()
 
     @classmethod
     def load(
@@ -91,13 +103,20 @@ class Engine:
         template_arguments: Mapping[str, Any] | None = None,
         sampling: Sampling | None = None,
         preposition: bool = True,
+        window: Window | None = None,
+        adapter: str | int | None = None,
+        adapter_scale: float = 1.0,
     ) -> Session:
         """Opens a session. `tools` are OpenAI tool definitions; "x-results" beside "function" lists what a
         tool may
         return. `questions` are prepared after every change. `history` is earlier messages, or token ids.
+        `window` keeps the log short by dropping the oldest messages.
+        `adapter` is the name (or id) of a loaded LoRA adapter: all of the session is computed with it.
         """
         sampling = sampling or Sampling()
         asked = [Question(content=item) if isinstance(item, str) else item for item in questions]
+        for question in asked:
+            self.constraint(question.constraint)  # a bad one is refused before the session opens
         conversation = None
         if self.text is not None:
             context = self.text.context(tools, template_arguments)
@@ -115,14 +134,21 @@ class Engine:
         spans: list[_core.MessageSpan] = []
         if messages:
             tokens, spans = self._begin(conversation, messages)
+        adapter_id = self.adapter_id(adapter)
         session_id = self.manager.open(
             _core.OpenOptions(
                 tenant=tenant,
+                adapter_id=adapter_id,
+                adapter_scale=adapter_scale if adapter_id else 0.0,
                 tokens=tokens,
                 messages=spans,
+                text_salt=text_salt(tools, template_arguments),
                 preposition=preposition,
                 continuation_tokens=self.options.continuation_tokens,
                 sampling=sampling.core(),
+                # Messages are dropped by the session, together with their tokens.
+                window=None if window is None else window.core(head_of(spans), automatic=conversation is None),
+                thought=self._thought(),
             )
         )
         session = Session(
@@ -134,9 +160,117 @@ class Engine:
             questions=asked,
             told=messages,
             sampling=sampling,
+            window=window,
         )
         session.prepare()
         return session
+
+    def chat(
+        self,
+        messages: Content,
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        tenant: str = "default",
+        template_arguments: Mapping[str, Any] | None = None,
+        sampling: Sampling | None = None,
+        adapter: str | int | None = None,
+        adapter_scale: float = 1.0,
+        **turn: Any,
+    ) -> Turn:
+        """Answers the last message of a conversation that is sent whole every time.
+
+        The session that holds most of it is continued, or forked where the two part (an edited message, an answer
+        asked for again); what it holds is neither rendered nor tokenized again. `turn` takes Session.turn's options.
+        """
+        return self.chats.turn(
+            messages,
+            tools=tools,
+            tenant=tenant,
+            template_arguments=template_arguments,
+            sampling=sampling,
+            adapter=adapter,
+            adapter_scale=adapter_scale,
+            **turn,
+        )
+
+    def declare_prefix(
+        self,
+        system: str | None = None,
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        tenant: str = "default",
+        template_arguments: Mapping[str, Any] | None = None,
+    ) -> BasePrefix:
+        """Has a beginning prefilled in idle time and kept: sessions that this tenant opens with the same system
+        prompt, tools and template arguments start from it, by copy or by prefill, whichever is cheaper.
+
+        Raises InvalidArgument (nothing to declare, no tokenizer) or ResourceExhausted (too many, see
+        max_base_prefixes_per_tenant).
+        """
+        if self.text is None:
+            raise InvalidArgument("this engine has no tokenizer, so a system prompt cannot be declared")
+        if system is None and not tools:
+            raise InvalidArgument("a prefix needs a system prompt or tools")
+        tokens = beginning(self.text, system, tools, template_arguments)
+        if not tokens:
+            raise InvalidArgument("the chat template renders nothing that every session with this beginning shares")
+        session_id = self.manager.open(
+            _core.OpenOptions(
+                tenant=tenant,
+                tokens=tokens,
+                text_salt=text_salt(tools, template_arguments),
+                base_prefix=True,
+                retention_priority=RETENTION_PRIORITY,
+                continuation_tokens=0,
+            )
+        )
+        return BasePrefix(self, session_id, tenant, tokens)
+
+    def constraint(
+        self,
+        constraint: Spec | _core.Constraint | None,
+        response_format: Mapping[str, Any] | None = None,
+    ) -> _core.Constraint | None:
+        """What a turn takes, in its initial state: compiled once and shared, so clone it before you change it.
+
+        Raises InvalidArgument for a spec that does not compile or that no text satisfies.
+        """
+        if response_format is not None:
+            if constraint is not None:
+                raise InvalidArgument("give a constraint or a response_format, not both")
+            constraint = from_response_format(response_format)
+        if constraint is None or isinstance(constraint, _core.Constraint):
+            return constraint
+        return self._constraints().compile(constraint)
+
+    def _constraints(self) -> Compiler:
+        with self._making_compiler:
+            if self._compiler is None:
+                if self.text is None:
+                    raise InvalidArgument("this engine has no tokenizer: pass a poise._core.Constraint over token ids")
+                info = self.info
+                turn = self.text.end_of_turn()
+                ends = [token for token in (turn, *info.end_tokens) if token is not None and token in info.end_tokens]
+                self._compiler = Compiler(self.text.tokenizer, info.vocab_size, ends, info.max_context_tokens)
+            return self._compiler
+
+    @property
+    def adapters(self) -> list[_core.LoadedAdapter]:
+        """The LoRA adapters that sessions may choose."""
+        return self._executor.adapters if isinstance(self._executor, _core.LlamaExecutor) else []
+
+    def adapter_id(self, adapter: str | int | None) -> int:
+        """The id of a loaded adapter; 0 for None. Executors that load theirs elsewhere are given ids."""
+        if adapter is None:
+            return 0
+        loaded = self.adapters
+        for item in loaded:
+            if adapter in (item.name, item.id):
+                return item.id
+        if isinstance(adapter, int) and not isinstance(self._executor, _core.LlamaExecutor):
+            return adapter
+        names = ", ".join(f"{item.name!r}" for item in loaded) or "none"
+        raise InvalidArgument(f"adapter {adapter!r} is not loaded; loaded are: {names} (EngineOptions.adapters)")
 
     def wait_prepositioned(self, timeout_s: float = 10.0) -> bool:
         """Waits until everything that idle time may prepare is prepared. Returns whether it got there."""
@@ -160,6 +294,13 @@ class Engine:
     ) -> None:
         self.close()
 
+    def _thought(self) -> _core.ThoughtOptions | None:
+        """How the core tells a thought that it decodes ahead."""
+        if self.text is None or self.text.thought is None:
+            return None
+        begin, end = (self.text.tokenizer.encode(mark).ids for mark in (self.text.thought.begin, self.text.thought.end))
+        return _core.ThoughtOptions(begin=begin, end=end, tokens=self.options.thought_tokens)
+
     @staticmethod
     def _begin(conversation: Conversation | None, messages: list[Message]) -> tuple[list[int], list[_core.MessageSpan]]:
         """The ids of a session's first messages; none if the template wants to see the first turn with
@@ -171,7 +312,7 @@ class Engine:
             user = conversation.plan([*messages, {"role": "user", "content": "."}], prompt=True)
         except InvalidArgument:
             plan = None
-        if plan is None or not user.text.startswith(plan.text):
+        if plan is None or not user.text.startswith(plan.text) or plan.chars or user.chars:
             conversation.hold(messages)
             return [], []
         conversation.commit(plan)

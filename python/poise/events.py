@@ -1,4 +1,4 @@
-"""What a turn says, in order: one Start, any number of Text, ToolCall and Notice, one End."""
+"""What a turn says, in order: one Start, any number of Thought, Text, ToolCall and Notice, one End."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ class Start:
     gap_threshold: float | None  # on gate
     data_version: int  # what the answer saw
     entry_age_ms: float
+    thought_tokens: int = 0  # of continuation_tokens: inside a thought
+
+
+@dataclass(frozen=True)
+class Thought:
+    """A piece of what the model thinks before it answers. No part of the answer's text."""
+
+    text: str
+    tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,7 @@ class Usage:
     prefilled_tokens: int  # before the first token, while the client waited
     reprefilled_tokens: int  # after the first token was out
     decoded_tokens: int
+    thought_tokens: int = 0  # of answer_tokens: the thought, its marks included
 
 
 @dataclass(frozen=True)
@@ -83,9 +93,10 @@ class End:
     usage: Usage
     timings: Timings
     error: str = ""
+    thought: str = ""
 
 
-Event: TypeAlias = Start | Text | ToolCall | Notice | End
+Event: TypeAlias = Start | Thought | Text | ToolCall | Notice | End
 
 
 @dataclass(frozen=True)
@@ -100,6 +111,11 @@ class TurnResult:
     def text(self) -> str:
         """The answer's text, tool calls left out."""
         return self.end.text
+
+    @property
+    def thought(self) -> str:
+        """What the model thought before it answered."""
+        return self.end.thought
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:

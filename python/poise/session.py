@@ -5,23 +5,26 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from poise import _core, anticipate
 from poise.answer import AnswerReader
 from poise.anticipate import Guess, ToolGuess
+from poise.draft import Draft
 from poise.errors import Conflict, ContextOverflow, InvalidArgument, NotFound, ResourceExhausted
 from poise.events import Start, ToolCall
-from poise.options import MAX_NEW_TOKENS, Gate, Question, Sampling
+from poise.options import MAX_NEW_TOKENS, Gate, Question, Sampling, Window
 from poise.text.messages import Message, is_ids, result_text, to_messages, tool_message
 from poise.text.model import common
+from poise.text.window import as_raw, drop_from, retold
 from poise.turn import Turn
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from poise.constraint.specs import Spec
     from poise.engine import Engine
     from poise.text.conversation import Conversation, Plan
 
@@ -46,6 +49,7 @@ class _Request:
     ids: list[int]
     plan: Plan | None
     calls: tuple[ToolCall, ...]  # that waited for a result before it
+    ended: Callable[[Message | None], None] | None
 
 
 class Session:
@@ -62,6 +66,7 @@ class Session:
         questions: Iterable[Question] = (),
         told: Sequence[Message] = (),
         sampling: Sampling,
+        window: Window | None = None,
     ) -> None:
         """`told` are messages that the conversation already holds and that nothing was learned from yet."""
         self.id = session_id
@@ -70,6 +75,7 @@ class Session:
         self._engine = engine
         self._manager = engine.manager
         self._conversation = conversation
+        self._window = window
         self._tools = list(tools)
         self._questions = {question.label: question for question in questions}
         self._declared: dict[str, list[str]] = {}
@@ -82,7 +88,9 @@ class Session:
         self._asked: dict[Question, tuple[int, ...]] = {}  # registered questions as ids...
         self._asked_at = -1  # ...behind the log after this many changes
         self._closed = False
+        self._draft = Draft(self)  # the next user message, half typed
         self._lock = threading.RLock()
+        self.on_closed: Callable[[], None] | None = None
         for tool in tools:
             if "x-results" in tool:
                 self.declare_results(tool["function"]["name"], tool["x-results"])
@@ -101,21 +109,33 @@ class Session:
         stop_tokens: Sequence[int] = (),
         durable: bool = True,
         gate: Gate | None = None,
-        constraint: _core.Constraint | None = None,
+        constraint: Spec | _core.Constraint | None = None,
+        response_format: Mapping[str, Any] | None = None,
         keep_partial: bool = False,
         use_entries: bool = True,
+        ended: Callable[[Message | None], None] | None = None,
     ) -> Turn:
         """Asks for an answer to text, messages or token ids; to `results` of the pending tool calls (one
-        each, in order); or, with nothing given, to what was appended.
+        each, in order); or, with nothing given, to what was appended. `ended` hears of a durable turn's end: the
+        answer as clients resend it, or nothing if nothing was committed.
+
+        `constraint`: what the answer may be, see poise.constraint; `response_format` says the same as OpenAI's
+        API does.
 
         Raises before anything is changed: Conflict while another durable turn runs, ContextOverflow,
         InvalidArgument, NotFound.
         """
+        guide = self._engine.constraint(constraint, response_format)
         with self._lock:
             self._settle()
+            self._slide()
             ids, messages = self._read(content, results)
             plan = None
             if ids is None:
+                plan = self._plan(messages)
+                ids = plan.ids
+            slid = durable and self._slide(len(ids) + max_new_tokens, plan.rebase_to if plan else None)
+            if slid and plan is not None:
                 plan = self._plan(messages)
                 ids = plan.ids
             request = _core.TurnRequest(
@@ -130,15 +150,18 @@ class Session:
                 keep_partial=keep_partial,
                 use_entries=use_entries,
             )
-            if constraint is not None:
-                request.constraint = constraint
+            if guide is not None:
+                request.constraint = guide
             stream = self._manager.turn(self.id, request)
-            sent = _Request(ids, plan, self._calls)
+            if durable:
+                self._draft.forget()
+            sent = _Request(ids, plan, self._calls, ended)
             reader = AnswerReader(
                 self._engine.text,
                 (stop,) if isinstance(stop, str) else stop,
                 bool(self._tools),
                 self._mint_call_id,
+                header=plan.header if plan else "",
             )
             turn = Turn(stream, reader, lambda *ended: self._finish(sent, durable, *ended))
             if durable:
@@ -169,8 +192,14 @@ class Session:
         elif not isinstance(question, Question):
             question = Question(content=tuple(question))
         content: Content = question.content
-        defaults = {"max_new_tokens": question.max_new_tokens, "gate": question.gate}
+        defaults = {
+            "max_new_tokens": question.max_new_tokens,
+            "gate": question.gate,
+            "constraint": None if overrides.get("response_format") else question.constraint,
+        }
         with self._lock:
+            self._settle()
+            self._slide()
             if not overrides.get("gate", question.gate) and self._asked_at == self._changes:
                 content = self._asked.get(question, content)  # already rendered for this log
         return self.turn(content, durable=False, **{**defaults, **overrides})
@@ -181,6 +210,7 @@ class Session:
         """Has the answer prepared after every change of the log. Returns the label for ask()."""
         if isinstance(question, str):
             question = Question(content=question)
+        self._engine.constraint(question.constraint)
         with self._lock:
             self._questions[question.label] = question
         self.prepare()
@@ -218,6 +248,22 @@ class Session:
             guess = Guess(kind, "client", tuple(ids), label, decides=decides, weight=weight)
             return self._manager.anticipate(self.id, guess.core())
 
+    def typing(self, text: str, *, rest_ms: float = 300.0) -> None:
+        """The next user message as far as it is typed. Each call takes the place of the one before; empty text
+        takes it back, and so does the next durable turn.
+
+        What more typing cannot change is prefilled in place. When typing has rested for `rest_ms`, the answer
+        to the text as it stands is prepared too. Returns at once.
+        """
+        if self._conversation is None:
+            raise InvalidArgument("this engine has no tokenizer: text that is typed means nothing to it")
+        with self._lock:
+            if not self._closed:
+                self._settle()
+                if not text:
+                    self._slide()
+                self._draft.type(text, rest_ms)
+
     def retract(self, anticipation: int) -> None:
         """Takes a guess back; unknown ids are ignored."""
         self._manager.retract(self.id, anticipation)
@@ -245,32 +291,63 @@ class Session:
         """Tool calls of the newest answer that have no result yet."""
         return self._calls
 
-    def fork(self) -> Session:
-        """A session of the same tenant that goes on from here on its own."""
+    @property
+    def answering(self) -> bool:
+        """A durable turn runs."""
         with self._lock:
             self._settle()
-            if self._turn is not None:
+            return self._turn is not None
+
+    def cut_point(self, messages: int) -> int:
+        """How many of the first `messages` a fork can keep as they stand in the log; the rest it is told again."""
+        with self._lock:
+            return 0 if self._conversation is None else len(self._conversation.cut(messages).messages)
+
+    def fork(self, *, messages: int | None = None) -> Session:
+        """A session of the same tenant that goes on from here on its own; or, with `messages`, from behind the first
+        so many messages, also while a turn runs."""
+        with self._lock:
+            self._settle()
+            conversation, tokens, rest = self._conversation, None, []
+            if messages is not None:
+                if conversation is None or not 0 <= messages <= len(conversation.messages):
+                    known = 0 if conversation is None else len(conversation.messages)
+                    raise InvalidArgument(f"fork: the session has {known} messages, not {messages}")
+                rest = [turned.message for turned in conversation.messages[:messages]]
+                conversation = conversation.cut(messages)
+                tokens, rest = conversation.log_tokens, rest[len(conversation.messages) :]
+            elif self._turn is not None:
                 raise Conflict(f"session {self.id} has a durable turn running; fork it when the turn has ended")
             forked = Session(
                 self._engine,
-                self._manager.fork(self.id),
+                self._manager.fork(self.id, tokens),
                 self.tenant,
-                None if self._conversation is None else self._conversation.copy(),
+                None if conversation is None else conversation.copy(),
                 tools=self._tools,
                 questions=self._questions.values(),
                 sampling=self.sampling,
+                window=self._window,
             )
             forked._declared = dict(self._declared)
-            forked._calls = self._calls
+            forked._minted = itertools.count(next(self._minted))  # ids of calls stay distinct within a conversation
+            if messages is None:
+                forked._calls = self._calls
+            elif forked._conversation is not None:
+                if rest:
+                    forked._conversation.hold(rest)
+                forked._calls = forked._open_calls()
         forked.prepare()
         return forked
 
     def close(self) -> None:
         """Frees everything that the session holds. Closing twice is fine."""
         with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._manager.close(self.id)
+            if self._closed:
+                return
+            self._closed = True
+            self._manager.close(self.id)
+        if self.on_closed is not None:
+            self.on_closed()
 
     def __enter__(self) -> Session:
         return self
@@ -313,7 +390,44 @@ class Session:
             raise InvalidArgument("the request adds nothing to the session: pass text, messages or token ids")
         return plan
 
+    def _slide(self, room: int = 0, rebase_to: int | None = None) -> bool:
+        """Between requests: drops the window's oldest messages if that is prepared and voids no guess, or if
+        `room` more tokens would not fit. Whether it did."""
+        conversation = self._conversation
+        if self._window is None or conversation is None or self._turn is not None:
+            return False
+        state = self._manager.state(self.id)
+        length = len(state.log) if rebase_to is None else rebase_to
+        if length + room <= self._window.max_tokens and (
+            not state.window_prepared or any(entry.ready for entry in state.entries)
+        ):
+            return False
+        drop = self._manager.slide(self.id, room)
+        if drop is None:
+            return False
+        if not drop_from(conversation, drop, state.log, len(self.state.messages) - drop.first_message):
+            self._retell(conversation)
+        self._changed()
+        return True
+
+    def _retell(self, conversation: Conversation) -> None:
+        """A slide has cut inside a message: has the messages that are left told afresh, if that fits."""
+        assert self._window is not None
+        log = self.state.log
+        plan = retold(conversation)
+        if plan is None or len(plan.ids) > self._window.max_tokens:
+            as_raw(conversation, len(log))
+            return
+        base = common(log, plan.ids)
+        if base < max(len(log), len(plan.ids)):
+            spans = [span for span in _spans(plan) if span.end > base]
+            for span in spans:
+                span.begin, span.end = max(0, span.begin - base), span.end - base
+            self._manager.rebase(self.id, base, plan.ids[base:], spans)
+        conversation.begin_anew(plan)
+
     def _append_ids(self, ids: list[int]) -> Appended:
+        self._slide(len(ids))
         appended = self._manager.append(self.id, ids)
         if self._conversation is not None:
             self._conversation.commit_ids(len(ids))
@@ -328,6 +442,8 @@ class Session:
             self._conversation.hold(messages)
             self._changed()
             return Appended(self.data_version, held=True)
+        if self._slide(len(plan.ids) + 1):
+            return self._append(messages)
         appended = self._manager.append(self.id, plan.ids, _spans(plan))
         self._conversation.commit(plan)
         self._changed()
@@ -347,7 +463,7 @@ class Session:
         if self._engine.text is None:
             raise InvalidArgument("this engine has no tokenizer: give the gate's answers as token ids")
         tokenizer = self._engine.text.tokenizer
-        tail = plan.text[plan.boundaries[-1][0] if plan.boundaries else 0 :] if plan else ""
+        tail = plan.header if plan else ""
         header = tokenizer.encode(tail).ids
         whole = tokenizer.encode(tail + tokenizer.special.protect(answer)).ids
         shared = common(header, whole)
@@ -365,17 +481,21 @@ class Session:
     def _finish(
         self, sent: _Request, durable: bool, start: Start | None, end: _core.TurnEnd, answer: AnswerReader
     ) -> None:
+        if not durable:
+            return
         with self._lock:
-            if durable:
-                self._turn = None
-                if start is not None and end.data_version > start.data_version:
-                    self._commit(sent, end, answer)
-                else:
-                    self._calls = sent.calls
-                queued, self._queued = self._queued, []
-                if queued and not self._closed:
-                    self._append(queued)
-                self._changed()
+            self._turn = None
+            committed = start is not None and end.data_version > start.data_version
+            if committed:
+                self._commit(sent, end, answer)
+            else:
+                self._calls = sent.calls
+            queued, self._queued = self._queued, []
+            if queued and not self._closed:
+                self._append(queued)
+            self._changed()
+        if sent.ended is not None:
+            sent.ended(answer.told() if committed else None)
 
     def _commit(self, sent: _Request, end: _core.TurnEnd, answer: AnswerReader) -> None:
         self._calls = tuple(answer.calls)
@@ -406,6 +526,17 @@ class Session:
         known = arguments if isinstance(arguments, dict) else {}
         return ToolCall(name, known, "", call.get("id") or self._mint_call_id())
 
+    def _open_calls(self) -> tuple[ToolCall, ...]:
+        """Calls of the newest answer that no message behind it answers."""
+        calls: tuple[ToolCall, ...] = ()
+        for turned in [] if self._conversation is None else self._conversation.messages:
+            message = turned.parsed or turned.message
+            if message["role"] == "assistant":
+                calls = tuple(self._told_call(call) for call in message.get("tool_calls", ()))
+            elif message["role"] == "tool":
+                calls = tuple(call for call in calls if call.id != message.get("tool_call_id"))
+        return calls
+
     def _mint_call_id(self) -> str:
         return f"call{next(self._minted):05d}"
 
@@ -414,6 +545,7 @@ class Session:
     def _changed(self) -> None:
         self._changes += 1
         self.prepare()
+        self._draft.renew()
 
     def prepare(self) -> None:
         """Has the guesses made anew, in the background. Happens by itself after every change."""
@@ -428,10 +560,17 @@ class Session:
             changes = self._changes
             conversation = None if self._conversation is None else self._conversation.copy()
             calls, questions = self._calls, list(self._questions.values())
+        if conversation is not None:
+            rewrite = conversation.plan_rewrite(anticipate.expected(calls))
+            conversation = conversation if rewrite is None else self._rewrite(rewrite, changes)
+            if conversation is None:
+                return  # a newer job is on its way
         guesses = list(self._guesses(conversation, calls, questions))
         with self._lock:
             if self._outdated(changes):
                 return  # a newer job is on its way
+            if self._conversation is not None and conversation is not None:
+                self._conversation.adopt(conversation)
             try:
                 self._declare(guesses)
             except NotFound:
@@ -440,7 +579,22 @@ class Session:
             self._asked_at = changes
 
     def _outdated(self, changes: int) -> bool:
-        return self._closed or changes != self._changes
+        return self._closed or self._turn is not None or changes != self._changes
+
+    def _rewrite(self, plan: Plan, changes: int) -> Conversation | None:
+        """Commits ahead what the next request would rewrite of the log. A copy of the conversation then; nothing if it
+        has changed meanwhile."""
+        with self._lock:
+            if self._outdated(changes) or self._conversation is None:
+                return None
+            if plan.ids:
+                base = self._conversation.log_tokens if plan.rebase_to is None else plan.rebase_to
+                try:
+                    self._manager.rebase(self.id, base, plan.ids, _spans(plan))
+                except (Conflict, ContextOverflow, NotFound):
+                    return None  # a turn came first, and does it itself
+            self._conversation.commit(plan)
+            return self._conversation.copy()
 
     def _guesses(
         self, conversation: Conversation | None, calls: Sequence[ToolCall], questions: Sequence[Question]
@@ -454,7 +608,9 @@ class Session:
                 yield from anticipate.tool_results(conversation, calls, self._likely, model_tokens=tokens)
         if "question" in enabled:
             for question in questions:
-                yield from anticipate.question(conversation, question)
+                guide = self._engine.constraint(question.constraint)
+                for guess in anticipate.question(conversation, question):
+                    yield replace(guess, constraint=guide)
 
     def _declare(self, guesses: list[Guess]) -> None:
         for known, guess in list(self._standing.items()):

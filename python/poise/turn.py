@@ -187,6 +187,7 @@ def _start(core: _core.TurnStart) -> Start:
         gap_threshold=core.gap_threshold,
         data_version=core.data_version,
         entry_age_ms=core.entry_age_ms,
+        thought_tokens=core.thought_tokens,
     )
 
 
@@ -208,7 +209,9 @@ def _end(core: _core.TurnEnd, reader: AnswerReader) -> End:
             prefilled_tokens=core.prefilled_tokens,
             reprefilled_tokens=core.reprefilled_tokens,
             decoded_tokens=core.decoded_tokens,
+            thought_tokens=reader.thought_tokens,
         ),
         timings=Timings(first_token_ms=core.first_token_ms, total_ms=core.total_ms),
         error=core.error,
+        thought=reader.thought,
     )

@@ -55,13 +55,19 @@ def _sim(size: Size, clock: _core.FakeClock, *, threaded: bool) -> _core.Executo
 
 
 @functools.cache
-def _model(architecture: str) -> str:
-    path = Path(tempfile.mkdtemp(prefix="poise-tiny-")) / f"{architecture}.gguf"
-    tiny_gguf.ARCHITECTURES[architecture]().write(path)
+def _model(kind: str) -> str:
+    path = Path(tempfile.mkdtemp(prefix="poise-tiny-")) / f"{kind}.gguf"
+    {**tiny_gguf.ARCHITECTURES, **tiny_gguf.ADAPTERS}[kind]().write(path)
     return str(path)
 
 
-def _llama(size: Size, _clock: _core.FakeClock, *, architecture: str, layout: str) -> _core.Executor:
+def _llama(
+    size: Size, _clock: _core.FakeClock, *, architecture: str, layout: str, classes: bool = False
+) -> _core.Executor:
+    """`classes`: sequences of half the length too, where most of the suite's contexts go."""
+    adapters = [_core.AdapterFile(name=name, path=_model(name)) for name in tiny_gguf.ADAPTERS]
+    lengths = (size.context_tokens // 2, size.context_tokens)
+    sizes = [_core.SizeClass(context_tokens=tokens, sequences=size.max_sequences) for tokens in lengths]
     options = _core.LlamaOptions(
         model_path=_model(architecture),
         max_sequences=size.max_sequences,
@@ -71,15 +77,17 @@ def _llama(size: Size, _clock: _core.FakeClock, *, architecture: str, layout: st
         layout=_core.KvLayout[layout],
         gpu_layers=0,
         park_bytes=size.park_bytes,
+        adapters=adapters if architecture == "llama" else [],
+        size_classes=sizes if classes else [],
         debug_checks=True,
     )
     return _core.LlamaExecutor(options)
 
 
-def _llama_case(name: str, architecture: str, layout: str, *, monotonous: bool = False) -> Case:
+def _llama_case(name: str, architecture: str, layout: str, *, monotonous: bool = False, classes: bool = False) -> Case:
     missing = None if hasattr(_core, "LlamaExecutor") else "built without POISE_LLAMA"
-    make = functools.partial(_llama, architecture=architecture, layout=layout)
-    return Case(name, make, monotonous=monotonous, missing=missing)
+    make = functools.partial(_llama, architecture=architecture, layout=layout, classes=classes)
+    return Case(name, make, adapters=architecture == "llama", monotonous=monotonous, missing=missing)
 
 
 CASES = [
@@ -87,6 +95,7 @@ CASES = [
     Case("sim-threaded", functools.partial(_sim, threaded=True), fake_clock=True, adapters=True),
     _llama_case("llama-streams", "llama", "streams"),
     _llama_case("llama-unified", "llama", "unified"),
+    _llama_case("llama-sized", "llama", "streams", classes=True),
     _llama_case("llama-window", "gemma2", "unified", monotonous=True),
     _llama_case("llama-recurrent", "mamba", "unified"),
 ]

@@ -80,6 +80,25 @@ def test_interference_has_idle_work_only_when_on() -> None:
     assert result["saturation"]["off_tokens_per_s"]["p50"] > 0
 
 
+def test_sessions_stay_within_their_caps() -> None:
+    result = run_quick("sessions.py")
+    assert [row["sessions"] for row in result["snapshots"]] == [6, 60]
+    for row in result["snapshots"]:
+        assert row["parked_bytes"] <= result["park_bytes"]
+        assert row["entry_bytes"] <= result["entry_bytes"]
+    assert sum(row["turns"] for row in result["touches"].values()) == 60
+    resident, parked, cold = (result["touches"][kind] for kind in ("resident", "parked", "cold"))
+    assert resident["turns"] > 0
+    # eight new tokens, and perhaps the last one of the answer before, whose KV no step had computed yet
+    assert resident["prefilled_tokens"] <= 9 * resident["turns"]
+    if parked["turns"]:
+        assert parked["prefilled_tokens"] <= 9 * parked["turns"]
+    if cold["turns"]:
+        assert cold["prefilled_tokens"] > 9 * cold["turns"]
+    assert result["executor"]["evictions"] >= 60 - result["sequences"]
+    assert {budget["verdict"] for budget in result["budgets"]} == {"met"}
+
+
 @pytest.mark.skipif(not (PEERS / "llama-bench").exists(), reason="the peers were not built (make peers)")
 def test_batching_decodes_every_token_it_counts() -> None:
     result = run_quick("batching.py")
@@ -89,3 +108,26 @@ def test_batching_decodes_every_token_it_counts() -> None:
         assert row["tokens"] == 4 * 7
         assert row["steps"] >= 7
         assert row["peer_tokens_per_s"]["p50"] > 0
+
+
+def test_typing_leaves_less_to_prefill() -> None:
+    result = run_quick("type_ahead.py")
+    assert len(result["rows"]) == 2
+    for row in result["rows"]:
+        assert row["keys"] >= row["characters"]
+        assert row["off"]["path"] in ("entry", "prefix")
+        assert row["on"]["left_tokens"] <= row["off"]["left_tokens"]
+        assert row["on"]["context_tokens"] == row["off"]["context_tokens"]
+    assert result["on"]["left_tokens_mean"] < result["off"]["left_tokens_mean"]
+    assert result["on"]["idle_tokens_computed"] >= result["on"]["idle_tokens_used"] > 0
+
+
+def test_constraint_forces_tokens_and_decodes_the_others() -> None:
+    result = run_quick("constraint.py")
+    assert {row["spec"] for row in result["specs"]} == {"schema", "schema, free whitespace", "regex", "choices"}
+    for row in result["specs"]:
+        assert 0 < row["forced_tokens"] < row["answer_tokens"]
+        assert row["decoded_tokens"] == row["answer_tokens"] - row["forced_tokens"]
+        assert row["us"]["mask"]["n"] > 0
+    share = {row["spec"]: row["forced_share"] for row in result["specs"]}
+    assert share["schema"] > share["schema, free whitespace"]

@@ -37,7 +37,14 @@ def test_every_engine_option_is_a_flag_of_run() -> None:
     assert engine_overrides(empty) == {}
     for item in fields(EngineOptions):
         flag = "--" + item.name.replace("_", "-")
-        value = {"layout": "streams", "history": "rendered", "anticipate": "turn"}.get(item.name, "3")
+        some = {
+            "layout": "streams",
+            "history": "rendered",
+            "anticipate": "turn",
+            "thought_marks": "<a>...</a>",
+            "size_classes": "4kx3",
+        }
+        value = some.get(item.name, "3")
         arguments = [flag] if isinstance(item.default, bool) else [flag, value]
         given = engine_overrides(parser.parse_args(["run", *arguments]))
         assert list(given) == [item.name]

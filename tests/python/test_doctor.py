@@ -23,6 +23,7 @@ def test_json_is_one_object_with_facts_and_checks(capsys: pytest.CaptureFixture[
     assert found["model"]["step_ms"] > 0
     assert found["model"]["prefill_ms_per_token"] > 0
     assert found["model"]["idle_quantum_tokens"] >= 1
+    assert found["model"]["copy_ms"] > 0
     assert {check["name"] for check in found["checks"]} >= {
         "poise",
         "processor",

@@ -200,12 +200,13 @@ def test_answers_of_a_gate_must_differ_in_their_first_token() -> None:
             session.ask("up?", gate=Gate(answers=("up", "")))
 
 
-def test_a_template_that_forgets_is_not_guessed_wrongly() -> None:
+def test_a_template_that_forgets_is_guessed_behind_its_rewritten_log() -> None:
     forgetful = CHATML_TOOLS.replace("'<|im_start|>assistant\\n' + message.content", "'<|im_start|>assistant\\n'")
-    with sim_engine(forgetful) as engine:
+    with sim_engine(forgetful, history="rendered") as engine:
         session = opened(engine)
         session.turn("Hello", max_new_tokens=3).result()
         assert engine.wait_prepositioned()
-        assert session.state.entries == []
+        assert engine.counters.rebases == 1
+        assert labels(session, "turn") == {("none", "user message")}
         result = session.turn("next", max_new_tokens=3).result()
-        assert result.path == "prefix"
+        assert result.path == "entry"

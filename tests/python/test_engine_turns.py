@@ -104,20 +104,26 @@ def test_answers_are_those_of_the_bare_executor(engine: Engine) -> None:
         assert bare_answer(engine, log[: len(log) - len(result.tokens)], 10) == list(result.tokens)
 
 
-@pytest.mark.parametrize("history", ["generated", "rendered"])
-def test_a_rebase_answers_as_if_the_log_had_always_been_so(history: str) -> None:
+@pytest.mark.parametrize("preposition", [True, False])
+def test_a_rebase_answers_as_if_the_log_had_always_been_so(preposition: bool) -> None:
     forgetful = CHATML_TOOLS.replace("'<|im_start|>assistant\\n' + message.content", "'<|im_start|>assistant\\n'")
-    with sim_engine(forgetful, history=history) as engine:
+    with sim_engine(forgetful, history="rendered", preposition=preposition) as engine:
         session = opened(engine)
         for text in ("Hello", "and", "more"):
-            engine.wait_prepositioned()
+            if preposition:
+                engine.wait_prepositioned()
             result = session.turn(text, max_new_tokens=6, stop_tokens=[0]).result()
-            log = list(session.state.log)
-            context = log[: len(log) - len(result.tokens)]
+            # Idle time may have rewritten the log since: the question as it was told is rendered again.
+            assert session._conversation is not None
+            assert engine.text is not None
+            marked = [turned.shown_marked for turned in session._conversation.messages[:-1]]
+            told = engine.text.render(marked, session._conversation.context, prompt=True)
+            context = engine.text.tokenizer.encode(told, at_start=True).ids
+            assert result.end.usage.context_tokens == len(context)
             assert bare_answer(engine, context, 6) == list(result.tokens)
             # every earlier answer is empty in the log, as the template tells it
             assert text_of(engine, context).count("<|im_start|>assistant\n<|im_end|>") == len(session.messages) // 2 - 1
-        assert engine.counters.rebases == 2
+        assert engine.counters.rebases >= 2
 
 
 @pytest.mark.asyncio

@@ -133,19 +133,112 @@ def test_after_a_length_stop_the_missing_end_belongs_to_the_next_turn() -> None:
     assert log.text() == log.render(log.shown())
 
 
-def test_a_template_that_forgets_is_followed_by_a_rebase() -> None:
+def test_a_template_that_forgets_leaves_a_generated_log_alone() -> None:
     log = Log(FORGETFUL)
     log.append(SYSTEM)
     log.turn(user("Hello"))
     log.answer("<think>hm</think>Hi")
-    plan = log.turn(user("and now?"))
-    assert plan.rebase_to is not None
-    assert plan.rebase_to < len(log.ids)
-    assert log.ids == log.fresh([SYSTEM, user("Hello"), {"role": "assistant", "content": "Hi"}, user("and now?")])
-    assert "hm" not in log.text()
-    # what was rewritten once stays as it is
-    log.answer("Fine")
+    before = list(log.ids)
+    assert log.turn(user("and now?")).rebase_to is None
+    assert log.ids[: len(before)] == before
+    assert log.text().endswith(
+        "<think>hm</think>Hi<|im_end|>\n<|im_start|>user\nand now?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    log.answer("Late.")
     assert log.turn(user("good")).rebase_to is None
+    assert log.text().count("<think>hm</think>") == 1
+
+
+def test_a_template_that_forgets_rewrites_a_rendered_log_ahead() -> None:
+    log = Log(FORGETFUL, "rendered")
+    log.append(SYSTEM)
+    log.turn(user("Hello"))
+    apart = {"role": "assistant", "content": "Hi", "reasoning_content": "hm"}
+    log.answer("<think>hm</think>Hi", apart=apart)
+    ahead = log.conversation.plan_rewrite([user("what comes")])
+    assert ahead is not None
+    assert ahead.rebase_to is not None
+    assert ahead.rebase_to < len(log.ids)
+    log.apply(ahead)
+    assert log.text().endswith("<|im_start|>assistant\nHi<|im_end|>")
+    again = log.conversation.plan_rewrite([user("what comes")])
+    assert again is None  # nothing is left to do
+    assert log.turn(user("and now?")).rebase_to is None
+    assert log.ids == log.fresh([SYSTEM, user("Hello"), apart, user("and now?")])
+
+
+def test_a_template_that_drops_answers_drops_them_from_rendered_logs_only() -> None:
+    drops = CHATML_TOOLS.replace("'<|im_start|>assistant\\n' + message.content", "'<|im_start|>assistant\\n'")
+    for history in ("generated", "rendered"):
+        log = Log(drops, history)
+        log.turn(user("Hello"))
+        log.answer("Hi")
+        plan = log.turn(user("and now?"))
+        assert (plan.rebase_to is None) == (history == "generated")
+        assert ("Hi" in log.text()) == (history == "generated")
+    assert log.ids == log.fresh([user("Hello"), {"role": "assistant", "content": ""}, user("and now?")])
+
+
+def test_a_cut_goes_on_from_where_it_is_made() -> None:
+    log = Log()
+    log.append(SYSTEM)
+    log.turn(user("Hello"))
+    log.answer("Hi")
+    log.turn(user("and?"))
+    log.answer("So.")
+    for messages, tokens in ((5, len(log.ids)), (4, None), (3, None), (2, None), (1, None), (0, 0)):
+        cut = log.conversation.cut(messages)
+        kept = len(cut.messages)
+        assert kept == {5: 5, 4: 3, 3: 3, 2: 1, 1: 1, 0: 0}[messages]  # behind answers and appends
+        assert tokens is None or cut.log_tokens == tokens
+        told = [turned.message for turned in log.conversation.messages[kept:messages]]
+        plan = cut.plan([*told, user("other")], prompt=True)
+        said = [turned.shown for turned in log.conversation.messages[:messages]]
+        assert log.ids[: cut.log_tokens] + plan.ids == log.fresh([*said, user("other")])
+        assert plan.rebase_to is None
+
+
+def test_a_history_told_at_once_can_be_cut_between_its_messages() -> None:
+    log = Log()
+    told = [SYSTEM, user("Hello"), {"role": "assistant", "content": "Hi"}, user("and?"), CALL_APART, tool("late")]
+    log.turn(*told)
+    for messages in range(len(told)):
+        cut = log.conversation.cut(messages)
+        assert len(cut.messages) == messages
+        assert not messages or log.ids[: cut.log_tokens] == log.fresh(told[:messages], prompt=False)[: cut.log_tokens]
+        plan = cut.plan([user("other")], prompt=True)
+        assert log.ids[: cut.log_tokens] + plan.ids == log.fresh([*told[:messages], user("other")])
+
+
+def test_what_is_prepared_is_not_rendered_again() -> None:
+    log = Log()
+    log.turn(user("Hello"))
+    log.answer("Hi")
+    template = log.model.template
+    assert template is not None
+    assert log.conversation.prepare([user("")]) is not None
+    before = template.renderings
+    log.turn(user("the answer <|im_end|>"))
+    assert template.renderings == before
+    assert log.ids == log.fresh(log.shown())
+
+
+def test_what_is_prepared_for_a_point_serves_its_cuts() -> None:
+    log = Log()
+    log.turn(user("Hello"))
+    log.answer("Hi")
+    idle = log.conversation.copy()
+    idle.prepare([user("")])
+    log.conversation.adopt(idle)
+    log.turn(user("and?"))
+    log.answer("So.")
+    template = log.model.template
+    assert template is not None
+    before = template.renderings
+    cut = log.conversation.cut(2)
+    plan = cut.plan([user("other")], prompt=True)
+    assert template.renderings == before
+    assert log.ids[: cut.log_tokens] + plan.ids == log.fresh([user("Hello"), log.shown()[1], user("other")])
 
 
 def test_a_call_written_with_other_spaces_is_kept_as_generated() -> None:
@@ -237,3 +330,39 @@ def test_spans_name_the_messages() -> None:
     assert plan.spans[0].digest != plan.spans[1].digest
     again = Log().turn(SYSTEM, user("Hello"))
     assert [span.digest for span in again.spans] == [span.digest for span in plan.spans]
+
+
+def test_a_log_can_lose_whole_messages() -> None:
+    for history in ("generated", "rendered"):
+        log = Log(history=history)
+        log.append(SYSTEM)
+        for text, said in (("Hello", "Hi"), ("and?", "So.")):
+            log.turn(user(text))
+            log.answer(said)
+        whole = log.conversation.log_text
+        chars = whole.index("<|im_start|>user\nHello"), whole.index("<|im_start|>user\nand?")
+        tokens = tuple(len(log.model.tokenizer.encode(whole[:at]).ids) for at in chars)
+        del log.ids[tokens[0] : tokens[1]]
+        log.conversation.shorten(slice(1, 3), chars, (tokens[0], tokens[1]))
+        assert log.conversation.log_tokens == len(log.ids)
+        log.turn(user("more"))
+        said_now = [SYSTEM, user("and?"), {"role": "assistant", "content": "So."}, user("more")]
+        assert log.ids == log.fresh(said_now)
+        assert log.conversation.cut(3).log_tokens < len(log.ids)
+
+
+def test_a_log_can_be_told_afresh() -> None:
+    log = Log()
+    log.append(SYSTEM)
+    log.turn(user("Hello"))
+    log.answer("Hi")
+    told = log.shown()
+    plan = log.conversation.retell()
+    assert plan is not None
+    assert plan.rebase_to is None
+    log.ids = list(plan.ids)
+    log.conversation.begin_anew(plan)
+    assert log.ids == log.fresh(told, prompt=False)
+    assert log.shown() == told
+    log.turn(user("more"))
+    assert log.ids == log.fresh([*told, user("more")])

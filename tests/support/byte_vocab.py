@@ -60,15 +60,22 @@ CHATML_TOOLS = """\
 class ByteVocab:
     """Control tokens come first, so that the simulated executor's end token, id 0, can be one of them."""
 
-    def __init__(self, template: str = CHATML_TOOLS, *, end: str = "<|im_end|>", adds_bos: bool = False) -> None:
-        order = [end, *(name for name in CONTROL if name != end)]
+    def __init__(
+        self,
+        template: str = CHATML_TOOLS,
+        *,
+        end: str = "<|im_end|>",
+        adds_bos: bool = False,
+        control: Sequence[str] = CONTROL,
+    ) -> None:
+        order = [end, *(name for name in control if name != end)]
         self.control = {text: token for token, text in enumerate(order)}
         self.bytes_from = len(order)
         texts = [bytes([value]) for value in range(256)] + [piece.encode() for piece in PIECES]
         self.texts = [text.encode() for text in order] + texts
         self._ids = {text: token for token, text in enumerate(self.texts) if token >= self.bytes_from}
         self._template, self._end, self._adds_bos = template, end, adds_bos
-        self._control = re.compile("(" + "|".join(map(re.escape, order)) + ")")
+        self._control = re.compile("(" + "|".join(map(re.escape, sorted(order, key=len, reverse=True))) + ")")
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         ids = [self.bos] if add_special and self._adds_bos else []
@@ -84,6 +91,9 @@ class ByteVocab:
 
     def chat_template(self) -> str:
         return self._template
+
+    def metadata(self, key: str) -> str:
+        return "rwkv" if key == "tokenizer.ggml.model" else ""  # longest match, as that family does
 
     @property
     def bos(self) -> int:

@@ -90,6 +90,7 @@ MANAGER_OPTIONS = frozenset(
     {
         "max_sessions",
         "max_sessions_per_tenant",
+        "max_base_prefixes_per_tenant",
         "max_entries_per_session",
         "max_entry_bytes",
         "preposition",

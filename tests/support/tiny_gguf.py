@@ -3,8 +3,9 @@
     python tiny_gguf.py ARCHITECTURE PATH
 
 Architectures: `llama` (full attention), `gemma2` (every second layer attends to a sliding window of 16 tokens) and
-`mamba` (a recurrent state instead of KV). Same architecture and seed, same file. The vocabulary has 300 ids: unknown,
-begin, end, the 256 bytes, two ChatML control tokens, and pieces of letters.
+`mamba` (a recurrent state instead of KV). `lora` and `lora2` are LoRA adapters for `llama`. Same architecture and seed,
+same file. The vocabulary has 300 ids: unknown, begin, end, the 256 bytes, two ChatML control tokens, and pieces of
+letters.
 """
 
 from __future__ import annotations
@@ -199,14 +200,34 @@ def mamba(seed: int = 1) -> Gguf:
     return gguf
 
 
+def lora(
+    seed: int = 1, *, architecture: str = "llama", rank: int = 4, alpha: float = 8.0, embedding: int = EMBEDDING
+) -> Gguf:
+    """A LoRA adapter of the query and value projections; strong enough to change what is answered."""
+    gguf = Gguf(seed)
+    gguf.string("general.type", "adapter")
+    gguf.string("general.architecture", architecture)
+    gguf.string("general.name", f"tiny lora {seed}")
+    gguf.string("adapter.type", "lora")
+    gguf.number("adapter.lora.alpha", alpha)
+    for layer in range(LAYERS):
+        for target, outputs in (("attn_q", HEADS * HEAD_LENGTH), ("attn_v", KV_HEADS * HEAD_LENGTH)):
+            at = f"blk.{layer}.{target}.weight"
+            gguf.tensor(f"{at}.lora_a", embedding, rank)
+            gguf.tensor(f"{at}.lora_b", rank, outputs)
+    return gguf
+
+
 ARCHITECTURES = {"llama": llama, "gemma2": gemma2, "mamba": mamba}
+ADAPTERS = {"lora": lora, "lora2": lambda: lora(2)}
 
 
 def main() -> int:
-    if len(sys.argv) != 3 or sys.argv[1] not in ARCHITECTURES:
+    kinds = {**ARCHITECTURES, **ADAPTERS}
+    if len(sys.argv) != 3 or sys.argv[1] not in kinds:
         print(__doc__, file=sys.stderr)
         return 2
-    ARCHITECTURES[sys.argv[1]]().write(Path(sys.argv[2]))
+    kinds[sys.argv[1]]().write(Path(sys.argv[2]))
     return 0
 
 

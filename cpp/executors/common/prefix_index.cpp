@@ -7,9 +7,10 @@
 namespace poise {
 
 std::size_t KvKeyHash::operator()(const KvKey& key) const noexcept {
-  // splitmix64's finalizer (Vigna) over the salt, which alone tells tenants apart
+  // splitmix64's finalizer (Vigna) over the salt, which tells tenants apart, and the rest of the key
   std::uint64_t mixed =
       key.tenant_salt ^ (static_cast<std::uint64_t>(static_cast<std::uint32_t>(key.adapter_id)) << 32U);
+  mixed ^= key.text_salt * 0x9E3779B97F4A7C15U;
   // +0.0 and -0.0 are equal scales, so they hash alike
   mixed ^= std::bit_cast<std::uint32_t>(key.adapter_scale + 0.0F);
   mixed = (mixed ^ (mixed >> 30U)) * 0xBF58476D1CE4E5B9U;

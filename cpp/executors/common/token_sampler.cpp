@@ -7,17 +7,16 @@ namespace poise {
 TokenSampler::TokenSampler(const Request& request, std::uint64_t fresh_seed, std::int32_t vocab_size)
     : params_(request.sampling),
       stop_tokens_(request.stop_tokens),
-      top_logprobs_(static_cast<std::size_t>(request.top_logprobs)) {
+      top_logprobs_(static_cast<std::size_t>(request.top_logprobs)),
+      guide_(request.constraint.get(), vocab_size) {
   if (!params_.seed) {
     params_.seed = fresh_seed;
   }
   const auto context = static_cast<Position>(request.context.size());
   const Position output_start = request.output_start < 0 ? context : request.output_start;
   if (request.constraint) {
-    constraint_ = request.constraint->clone();
-    mask_.resize(mask_words(vocab_size));
     for (Position at = output_start; at < context; ++at) {
-      constraint_->accept(request.context[static_cast<std::size_t>(at)]);
+      guide_.accept(request.context[static_cast<std::size_t>(at)]);
     }
   }
   if (params_.has_penalties()) {
@@ -28,17 +27,24 @@ TokenSampler::TokenSampler(const Request& request, std::uint64_t fresh_seed, std
   }
 }
 
-bool TokenSampler::finished() const { return constraint_ && constraint_->finished(); }
+std::optional<GeneratedToken> TokenSampler::forced(Position position) {
+  const std::optional<TokenId> token = guide_.forced();
+  if (!token) {
+    return std::nullopt;
+  }
+  GeneratedToken forced;
+  forced.token = *token;
+  forced.position = position;
+  forced.forced = true;
+  return forced;
+}
 
 GeneratedToken TokenSampler::choose(std::span<const float> row, Position position) {
   ScanRequest request;
   request.params = &params_;
   request.position = position;
   request.counts = counts_;
-  if (constraint_) {
-    constraint_->fill_mask(mask_);
-    request.mask = mask_;
-  }
+  request.mask = guide_.mask();
   const ScanResult result = scan(row, request);
   GeneratedToken chosen;
   chosen.token = result.token;
@@ -63,9 +69,7 @@ std::optional<FinishReason> TokenSampler::accept(TokenId token) {
   if (params_.has_penalties()) {
     count(token);
   }
-  if (constraint_) {
-    constraint_->accept(token);
-  }
+  guide_.accept(token);
   if (std::find(stop_tokens_.begin(), stop_tokens_.end(), token) != stop_tokens_.end()) {
     return FinishReason::stop;
   }

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/guide.h"
 #include "poise/executor.h"
 
 namespace poise {
@@ -21,7 +22,10 @@ class TokenSampler {
   TokenSampler(const Request& request, std::uint64_t fresh_seed, std::int32_t vocab_size);
 
   /// True if the constraint allows nothing more.
-  [[nodiscard]] bool finished() const;
+  [[nodiscard]] bool finished() { return guide_.finished(); }
+
+  /// The token at `position` if the constraint leaves no choice: it needs no row. To be accepted before the next call.
+  [[nodiscard]] std::optional<GeneratedToken> forced(Position position);
 
   /// The token at `position`, chosen from its raw row of shape [vocab_size]. Throws ScanError for a row without an
   /// answer; nothing is changed then.
@@ -36,8 +40,7 @@ class TokenSampler {
   SamplingParams params_;
   Tokens stop_tokens_;
   std::size_t top_logprobs_;
-  std::unique_ptr<Constraint> constraint_;
-  std::vector<std::uint32_t> mask_;
+  Guide guide_;
   std::vector<TokenCount> counts_;                     // only with penalties
   std::unordered_map<TokenId, std::size_t> count_of_;  // token -> index into counts_
 };

@@ -1,6 +1,7 @@
 // Who runs: arrivals, cancellation, sequences, displacement of idle work, and the end of a request.
 #include <algorithm>
 
+#include "common/format.h"
 #include "executors/llama/executor_impl.h"
 
 namespace poise {
@@ -87,16 +88,31 @@ void LlamaExecutor::Impl::admit_all() {
   std::stable_sort(waiting.begin(), waiting.end(),
                    [](const Job* a, const Job* b) { return a->request.priority > b->request.priority; });
   for (Job* job : waiting) {
-    while (!admit(*job) && !idle && displace_idle()) {
+    while (!admit(*job) && !idle && displace_idle(kv_->target_pool(kv_request(*job), clock_.now()))) {
     }
   }
   count_jobs();
 }
 
+llama::KvRequest LlamaExecutor::Impl::kv_request(const Job& job) const {
+  const Position left = job.request.max_new_tokens - job.completion.generated_tokens;  // displaced work has some
+  return {job.id,     job.request.owner,        job.request.key,
+          job.tokens, job.reuse_limit(),        static_cast<Position>(job.tokens.size()) + left,
+          job.idle(), job.idle() && job.started};
+}
+
 // False if no sequence can be had now. The job may be finished (and gone) when this returns true.
 bool LlamaExecutor::Impl::admit(Job& job) {
-  const auto acquired =
-      kv_->acquire({job.id, job.request.owner, job.request.key, job.tokens, job.reuse_limit()}, clock_.now());
+  const llama::KvRequest wanted = kv_request(job);
+  if (kv_->refuses(wanted)) {
+    finish(
+        job, FinishReason::cancelled,
+        text("idle work of owner ", wanted.owner,
+             " was not done: every sequence of its size holds the KV of a session ",
+             "that was asked later; raise max_sequences (", info_.max_sequences, ") to prepare more sessions at once"));
+    return true;
+  }
+  const auto acquired = kv_->acquire(wanted, clock_.now());
   if (!acquired) {
     return false;
   }
@@ -110,6 +126,9 @@ bool LlamaExecutor::Impl::admit(Job& job) {
     job.completion.queued = clock_.now() - job.enqueued_at;
     count_jobs();
     job.tell([&](Sink& sink) { sink.on_start(job.id, acquired->reused); });
+    if (!begin_answer(job)) {
+      return true;
+    }
   }
   if (!job.cancelled && acquired->reused == static_cast<Position>(job.tokens.size())) {
     finish(job, FinishReason::prefilled);  // only a prefill needs nothing more
@@ -117,11 +136,30 @@ bool LlamaExecutor::Impl::admit(Job& job) {
   return true;
 }
 
-// Sends the least important, youngest paused idle work back to the queue. False if there is none.
-bool LlamaExecutor::Impl::displace_idle() {
+// An answer whose first ids are forced begins at once, unless rows of the context come first. False: it has ended with
+// them, and the job is gone.
+bool LlamaExecutor::Impl::begin_answer(Job& job) {
+  if (!job.generates() || job.cancelled || !job.request.logits.context_positions.empty()) {
+    return true;
+  }
+  try {
+    const auto end = job.sampler->finished() ? std::nullopt : add_forced(job);
+    if (!end || job.cancelled) {
+      return true;
+    }
+    finish(job, *end);
+  } catch (const std::exception& error) {
+    finish(job, FinishReason::error, error.what());
+  }
+  return false;
+}
+
+// Sends the least important, youngest paused idle work of a pool back to the queue. False if there is none.
+bool LlamaExecutor::Impl::displace_idle(std::size_t pool) {
   Job* chosen = nullptr;
   for (const JobPtr& job : jobs_) {
-    if (job->idle() && job->seq && (chosen == nullptr || job->request.priority <= chosen->request.priority)) {
+    if (job->idle() && job->seq && kv_->pool_index(*job->seq) == pool &&
+        (chosen == nullptr || job->request.priority <= chosen->request.priority)) {
       chosen = job.get();
     }
   }

@@ -16,6 +16,7 @@ struct Costs {
   Average rollback_us;           ///< of one removal of a tail
   Average park_us_per_byte;
   Average restore_us_per_byte;
+  Average adapter_switch_us;  ///< what the first pass under another adapter takes longer
 
   [[nodiscard]] double prefill_us(Position tokens) const {
     return prefill_us_per_token.value_or(0.0) * static_cast<double>(tokens);

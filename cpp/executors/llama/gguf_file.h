@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 namespace poise::llama {
 
@@ -20,15 +19,11 @@ struct GgufFile {
   std::string name;          ///< general.name, or the file's name without extension
   std::uint64_t trained_context_tokens = 0;
   KvShape kv;
-  /// SHA-256: over the whole file up to kWholeDigestBytes, beyond that over the file's size, its header with all
-  /// metadata and tensor descriptions, and the first and last 64 KiB of every tensor.
-  std::string fingerprint;
+  std::string fingerprint;  ///< GgufReader::fingerprint
 };
 
-inline constexpr std::uint64_t kWholeDigestBytes = 32U << 20U;
-
 /// Reads and checks header, metadata and the bounds of every tensor. Throws ModelError: missing, not GGUF, truncated,
-/// without weights (a vocabulary only), or without an architecture.
-[[nodiscard]] GgufFile inspect_gguf(const std::string& path);
+/// without weights (a vocabulary only, fine if `vocab_only`; an adapter), or without an architecture.
+[[nodiscard]] GgufFile inspect_gguf(const std::string& path, bool vocab_only = false);
 
 }  // namespace poise::llama

@@ -19,6 +19,17 @@ std::uint64_t mixed(std::uint64_t value) {
   return value ^ (value >> 31U);
 }
 
+void check_adapter(std::int32_t id, const llama::Model& model) {
+  if (id >= 0 && static_cast<std::size_t>(id) <= model.adapters.size()) {
+    return;
+  }
+  std::string loaded = "0 (none)";
+  for (const llama::Adapter& adapter : model.adapters) {
+    loaded += text(", ", adapter.facts.id, " ('", adapter.facts.name, "')");
+  }
+  throw InvalidArgument(text("adapter ", id, " is not loaded; there are ", loaded, "; name more in `adapters`"));
+}
+
 }  // namespace
 
 LlamaExecutor::Impl::~Impl() { shutdown(); }
@@ -28,10 +39,7 @@ RequestId LlamaExecutor::Impl::enqueue(Request request, std::shared_ptr<Sink> si
   if (sink == nullptr) {
     throw InvalidArgument("the request has no sink");
   }
-  if (request.key.adapter_id != 0) {
-    throw InvalidArgument(
-        text("adapter ", request.key.adapter_id, " is not loaded; this executor serves adapter 0 only"));
-  }
+  check_adapter(request.key.adapter_id, *model_);
   const std::uint64_t fresh_seed = mixed(seed_state_.fetch_add(0x9E3779B97F4A7C15U));
   auto job = std::make_unique<Job>();
   job->sampler = std::make_unique<TokenSampler>(request, fresh_seed, info_.vocab_size);
@@ -51,7 +59,7 @@ RequestId LlamaExecutor::Impl::enqueue(Request request, std::shared_ptr<Sink> si
     }
     inbox_.emplace_back(Arrival{std::move(job)});
     if (!idle && pass_is_idle_) {
-      context_->request_abort();
+      pass_pool_->context.request_abort();
     }
   }
   work_.notify_one();
@@ -67,7 +75,7 @@ void LlamaExecutor::Impl::cancel(RequestId id) {
     inbox_.emplace_back(Cancel{id});
     // a pass that nobody waits for any more need not be finished
     if (std::erase(pass_jobs_, id) > 0 && pass_jobs_.empty()) {
-      context_->request_abort();
+      pass_pool_->context.request_abort();
     }
   }
   work_.notify_one();
@@ -104,6 +112,22 @@ ExecutorStats LlamaExecutor::Impl::stats() const {
   }
   kv_->fill(stats, pending_releases_);
   return stats;
+}
+
+std::vector<LoadedAdapter> LlamaExecutor::Impl::adapters() const {
+  std::vector<LoadedAdapter> loaded;
+  for (const llama::Adapter& adapter : model_->adapters) {
+    loaded.push_back(adapter.facts);
+  }
+  return loaded;
+}
+
+std::vector<SizeClassState> LlamaExecutor::Impl::classes() const {
+  std::vector<SizeClassState> classes = kv_->classes();
+  for (SizeClassState& state : classes) {
+    state.kv_bytes = llama::kv_bytes(state.size, info_.kv_bytes_per_token);
+  }
+  return classes;
 }
 
 void LlamaExecutor::Impl::on_idle(std::function<void()> listener) {
@@ -145,8 +169,8 @@ void LlamaExecutor::Impl::shutdown() {
   {
     const std::lock_guard lock(mutex_);
     stopped_ = true;
-    if (context_) {
-      context_->request_abort();
+    for (const auto& pool : pools_) {
+      pool->context.request_abort();
     }
   }
   work_.notify_one();

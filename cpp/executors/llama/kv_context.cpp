@@ -53,8 +53,19 @@ bool KvContext::should_abort(void* self) {
   return static_cast<const KvContext*>(self)->abort_.load(std::memory_order_relaxed);
 }
 
-KvContext::KvContext(std::shared_ptr<const Model> model, const ContextShape& shape)
-    : model_(std::move(model)), shape_(shape), dirty_(static_cast<std::size_t>(shape.sequences), false) {
+Workers start_workers(std::int32_t threads) {
+  if (threads <= 1) {
+    return nullptr;
+  }
+  ggml_threadpool_params params = ggml_threadpool_params_default(threads);
+  return {ggml_threadpool_new(&params), [](ggml_threadpool* pool) { ggml_threadpool_free(pool); }};
+}
+
+KvContext::KvContext(std::shared_ptr<const Model> model, const ContextShape& shape, Workers workers)
+    : model_(std::move(model)),
+      shape_(shape),
+      workers_(workers ? std::move(workers) : start_workers(shape.threads)),
+      dirty_(static_cast<std::size_t>(shape.sequences), false) {
   llama_context_params params = llama_context_default_params();
   const auto sequences = static_cast<std::uint32_t>(shape.sequences);
   // each sequence gets a multiple of 256 cells; asking for it keeps both layouts equally large
@@ -84,12 +95,8 @@ KvContext::KvContext(std::shared_ptr<const Model> model, const ContextShape& sha
   shape_.outputs = std::min(static_cast<std::int32_t>(params.n_outputs_max), shape_.batch_tokens);
   memory_ = llama_get_memory(context_.get());
   capacity_ = static_cast<Position>(padded);
-  if (shape.threads > 1) {
-    ggml_threadpool_params pool = ggml_threadpool_params_default(shape.threads);
-    pool_.reset(ggml_threadpool_new(&pool));
-    if (pool_) {
-      llama_attach_threadpool(context_.get(), pool_.get(), pool_.get());
-    }
+  if (workers_) {
+    llama_attach_threadpool(context_.get(), workers_.get(), workers_.get());
   }
 }
 
@@ -172,27 +179,38 @@ void KvContext::copy(SeqId from, SeqId to, Position tokens) {
   }
 }
 
-std::size_t KvContext::state_bytes(SeqId seq) { return llama_state_seq_get_size(context_.get(), seq); }
+std::size_t KvContext::state_bytes(SeqId seq) {
+  return llama_state_seq_get_size(context_.get(), seq) + KvState::slack(portable_streams_);
+}
 
-std::vector<std::byte> KvContext::save(SeqId seq) {
+KvState KvContext::save(SeqId seq) {
   if (dirty(seq)) {
     return {};
   }
-  std::vector<std::byte> state(state_bytes(seq));
-  const std::size_t written =
-      llama_state_seq_get_data(context_.get(), reinterpret_cast<std::uint8_t*>(state.data()), state.size(), seq);
-  state.resize(written);
+  const std::size_t slack = KvState::slack(portable_streams_);
+  std::vector<std::byte> bytes(state_bytes(seq));
+  const std::size_t written = llama_state_seq_get_data(context_.get(), reinterpret_cast<std::uint8_t*>(bytes.data()),
+                                                       bytes.size() - slack, seq);
+  if (written == 0 || written + slack != bytes.size()) {
+    return {};
+  }
+  KvState state(std::move(bytes), written);
+  if (portable_streams_ > 0) {
+    state.make_portable(streams(), shape_.unified ? 0 : seq);
+  }
   return state;
 }
 
-bool KvContext::restore(SeqId seq, std::span<const std::byte> state) {
+bool KvContext::restore(SeqId seq, KvState& state) {
   if (dirty(seq) || state.empty()) {
     return false;
   }
+  const std::span<const std::byte> bytes = state.for_streams(streams());
   bool whole = false;
   try {
-    whole = llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(state.data()), state.size(),
-                                     seq) == state.size();
+    whole =
+        !bytes.empty() && llama_state_seq_set_data(context_.get(), reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                                   bytes.size(), seq) == bytes.size();
   } catch (const std::exception& failure) {
     error_ = failure.what();
   }
@@ -200,6 +218,17 @@ bool KvContext::restore(SeqId seq, std::span<const std::byte> state) {
     static_cast<void>(remove(seq, 0));
   }
   return whole;
+}
+
+bool KvContext::use_adapter(const AdapterUse& use) {
+  if (use == adapter_) {
+    return false;
+  }
+  llama_adapter_lora* handle = use.handle;
+  float scale = use.scale;
+  llama_set_adapters_lora(context_.get(), &handle, handle == nullptr ? 0 : 1, &scale);
+  adapter_ = use;
+  return true;
 }
 
 Position KvContext::length(SeqId seq) const {

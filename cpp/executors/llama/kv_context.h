@@ -12,6 +12,7 @@
 #include <ggml-cpu.h>
 #include <llama.h>
 
+#include "executors/llama/kv_state.h"
 #include "executors/llama/model.h"
 #include "poise/llama_executor.h"
 
@@ -52,11 +53,16 @@ struct ContextShape {
 
 enum class PassResult { done, aborted, failed };
 
+/// Threads that compute passes. Contexts whose passes never overlap share them: threads that spin for the next pass of
+/// one context would slow down those of another. Null for a single thread.
+using Workers = std::shared_ptr<ggml_threadpool>;
+[[nodiscard]] Workers start_workers(std::int32_t threads);
+
 /// Not thread-safe, but request_abort may be called from anywhere.
 class KvContext {
  public:
-  /// Throws ResourceExhausted if llama.cpp cannot allocate it.
-  KvContext(std::shared_ptr<const Model> model, const ContextShape& shape);
+  /// Throws ResourceExhausted if llama.cpp cannot allocate it. Starts `shape.threads` workers if none are given.
+  KvContext(std::shared_ptr<const Model> model, const ContextShape& shape, Workers workers = nullptr);
   ~KvContext();
   KvContext(const KvContext&) = delete;
   KvContext& operator=(const KvContext&) = delete;
@@ -68,6 +74,11 @@ class KvContext {
   [[nodiscard]] const std::string& error() const noexcept { return error_; }
   /// The raw logits of a token added with `output`, until the next pass.
   [[nodiscard]] std::span<const float> row(std::int32_t index) const;
+
+  /// The passes from now on run under this adapter. True if that changes anything: the next pass is slow then, llama.cpp
+  /// plans its buffers anew.
+  bool use_adapter(const AdapterUse& use);
+  [[nodiscard]] const AdapterUse& adapter() const noexcept { return adapter_; }
 
   /// Makes a pass that runs return `aborted` soon; on a CPU only, and only until allow_passes().
   void request_abort() noexcept { abort_.store(true, std::memory_order_relaxed); }
@@ -87,13 +98,17 @@ class KvContext {
   [[nodiscard]] bool dirty(SeqId seq) const { return dirty_[static_cast<std::size_t>(seq)]; }
   [[nodiscard]] bool any_dirty() const noexcept { return pending_copies_ > 0; }
 
-  /// Bytes that save() of this sequence would return now.
+  /// From now on states are saved so that contexts of up to `streams` streams can restore them. They must be of the same
+  /// model, with the same layout.
+  void make_states_portable(std::int32_t streams) { portable_streams_ = streams; }
+  [[nodiscard]] std::int32_t streams() const noexcept { return shape_.unified ? 1 : shape_.sequences; }
+  /// Bytes that save() of this sequence would allocate now.
   [[nodiscard]] std::size_t state_bytes(SeqId seq);
   /// The sequence's KV. Empty if the sequence is dirty or llama.cpp fails.
-  [[nodiscard]] std::vector<std::byte> save(SeqId seq);
-  /// Fills an empty sequence from save()'s bytes. False, and the sequence is empty, if it is dirty or the bytes do not
-  /// fit this context.
-  [[nodiscard]] bool restore(SeqId seq, std::span<const std::byte> state);
+  [[nodiscard]] KvState save(SeqId seq);
+  /// Fills an empty sequence from a saved state, which stays valid. False, and the sequence is empty, if it is dirty or
+  /// the state does not fit this context.
+  [[nodiscard]] bool restore(SeqId seq, KvState& state);
 
   /// Number of positions in a sequence: its largest + 1. -1 if its first positions are missing, which only sliding
   /// windows and recurrent states may do.
@@ -107,9 +122,6 @@ class KvContext {
   struct ContextDelete {
     void operator()(llama_context* context) const { llama_free(context); }
   };
-  struct PoolDelete {
-    void operator()(ggml_threadpool* pool) const { ggml_threadpool_free(pool); }
-  };
   static bool should_abort(void* self);
   void settle_copies();
   void forget_partial(const PassBatch& batch);
@@ -117,10 +129,12 @@ class KvContext {
   std::shared_ptr<const Model> model_;
   ContextShape shape_;
   std::atomic<bool> abort_{false};
-  std::unique_ptr<ggml_threadpool, PoolDelete> pool_;  // outlives the context
+  Workers workers_;  // outlive the context
   std::unique_ptr<llama_context, ContextDelete> context_;
   llama_memory_t memory_ = nullptr;
   Position capacity_ = 0;
+  AdapterUse adapter_;
+  std::int32_t portable_streams_ = 0;  // 0: states fit this context only
   std::vector<bool> dirty_;
   std::size_t pending_copies_ = 0;
   std::string error_;

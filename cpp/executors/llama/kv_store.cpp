@@ -7,12 +7,16 @@
 
 namespace poise::llama {
 
-KvStore::KvStore(KvContext& context, Costs& costs, const Options& options)
-    : context_(context),
-      costs_(costs),
+KvStore::KvStore(Pools& pools, const Options& options)
+    : pools_(pools),
       options_(options),
-      sequences_(static_cast<std::size_t>(options.sequences)),
-      parking_(options.can_roll_back ? options.park_bytes : 0, static_cast<HolderId>(options.sequences)) {}
+      parking_(options.can_roll_back ? options.park_bytes : 0),
+      promotions_(pools.size()) {
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    pool_of_.insert(pool_of_.end(), static_cast<std::size_t>(pools[i]->sequences), i);
+  }
+  sequences_.resize(pool_of_.size());
+}
 
 std::optional<SeqId> KvStore::find(OwnerId owner) const {
   if (owner != kNoOwner) {
@@ -25,23 +29,57 @@ std::optional<SeqId> KvStore::find(OwnerId owner) const {
   return std::nullopt;
 }
 
+std::size_t KvStore::smallest_pool(Position length) const {
+  std::size_t pool = 0;
+  while (pool + 1 < pools_.size() && pools_[pool]->tokens < length) {
+    ++pool;
+  }
+  return pool;
+}
+
+// An owner stays in its class while it fits. Idle work goes ahead when the class is nearly full, if there is room, so that
+// no request has to wait for the move.
+std::size_t KvStore::target_pool(const KvRequest& request, TimePoint now) const {
+  constexpr double kNearlyFull = 0.8;
+  const std::optional<SeqId> own = find(request.owner);
+  const bool stays = own && pool(*own).tokens >= request.length;
+  const std::size_t base = stays ? pool_index(*own) : smallest_pool(request.length);
+  const bool nearly_full = static_cast<double>(request.length) > kNearlyFull * pools_[base]->tokens;
+  if (request.idle && !request.displaced && options_.states_move && nearly_full && base + 1 < pools_.size()) {
+    const Newcomer newcomer{true, request.owner, std::nullopt, std::nullopt};
+    if (vacant_near_recent(base + 1) || victim(now, base + 1, newcomer)) {
+      return base + 1;
+    }
+  }
+  return base;
+}
+
 std::optional<Acquired> KvStore::acquire(const KvRequest& request, TimePoint now) {
   const std::optional<SeqId> own = find(request.owner);
   if (own && at(*own).user != 0) {
     return std::nullopt;
   }
-  Source source = choose_source(request, own);
+  touch(request, now);
+  const std::size_t target = target_pool(request, now);
+  const bool stays = own && pool_index(*own) == target;
+  Source source = choose_source(request, target, own);
   std::optional<SeqId> seq;
   if (source.kind == Source::Kind::own || source.kind == Source::Kind::take_over) {
     seq = static_cast<SeqId>(source.holder);
-  } else if (own) {
+  } else if (stays) {
     seq = own;  // its content is of no use, its place is
   } else {
-    const bool copies = source.kind == Source::Kind::copy;
-    seq = free_sequence(now, copies ? std::optional(static_cast<SeqId>(source.holder)) : std::nullopt);
-    if (!seq && copies && at(static_cast<SeqId>(source.holder)).user == 0) {
-      seq = static_cast<SeqId>(source.holder);  // only the source itself can go: it is parked, then continued in place
-      park_now(*seq, now);
+    const bool yields = request.idle && !request.displaced;
+    Newcomer newcomer{yields, request.owner, std::nullopt, std::nullopt};
+    if (source.kind == Source::Kind::copy) {
+      newcomer.spare = static_cast<SeqId>(source.holder);
+    } else if (source.kind == Source::Kind::parked) {
+      newcomer.parked = source.holder;
+    }
+    seq = free_sequence(now, target, newcomer);
+    if (!seq && newcomer.spare && may_evict(newcomer, at(*newcomer.spare))) {
+      seq = newcomer.spare;  // only the source itself can go: it is parked, then continued in place
+      park_now(*seq, now, std::nullopt);
       source.kind = Source::Kind::take_over;
       count_eviction();
     }
@@ -49,40 +87,55 @@ std::optional<Acquired> KvStore::acquire(const KvRequest& request, TimePoint now
   if (!seq) {
     return std::nullopt;
   }
+  const bool in_place = source.kind == Source::Kind::own || source.kind == Source::Kind::take_over;
+  if (!in_place && size(*seq) > 0) {
+    empty(*seq);
+  }
+  Acquired acquired{*seq, 0, 0, 0};
+  if (in_place) {
+    acquired.reused = roll_back(*seq, source.tokens) ? source.tokens : 0;
+  } else if (source.kind != Source::Kind::fresh && fetch(source, *seq, now)) {
+    acquired.reused = source.tokens;
+    (source.kind == Source::Kind::parked ? acquired.restored : acquired.copied) = source.tokens;
+  }
   if (own && *own != *seq) {
     empty(*own);
-  }
-
-  Acquired acquired{*seq, 0, 0, 0};
-  if (source.kind == Source::Kind::own || source.kind == Source::Kind::take_over) {
-    acquired.reused = roll_back(*seq, source.tokens) ? source.tokens : 0;
-  } else {
-    if (size(*seq) > 0) {
-      empty(*seq);
-    }
-    if (source.kind != Source::Kind::fresh && fetch(source, *seq)) {
-      acquired.reused = source.tokens;
-      (source.kind == Source::Kind::copy ? acquired.copied : acquired.restored) = source.tokens;
-    }
+    const std::lock_guard lock(books_);
+    promotions_[target] += pool_index(*own) < target ? 1U : 0U;
   }
   take(*seq, request, request.tokens.first(static_cast<std::size_t>(acquired.reused)), now);
   return acquired;
+}
+
+// Idle work does not make an owner younger: what it may evict then would depend on what it has evicted.
+void KvStore::touch(const KvRequest& request, TimePoint now) {
+  if (request.owner == kNoOwner) {
+    return;
+  }
+  const auto [known, fresh] = touched_.emplace(request.owner, now);
+  if (!fresh && !request.idle) {
+    known->second = now;
+  }
 }
 
 // From now on the request uses the sequence, which holds `tokens`.
 void KvStore::take(SeqId seq, const KvRequest& request, TokenSpan tokens, TimePoint now) {
   const std::lock_guard lock(books_);
   Sequence& sequence = at(seq);
+  // Continued in place: it holds these very tokens, and the index knows.
+  const bool in_place = !tokens.empty() && sequence.key == request.key && sequence.tokens.size() == tokens.size();
   sequence.owner = request.owner;
-  sequence.key = request.key;
-  sequence.tokens.assign(tokens.begin(), tokens.end());
-  sequence.last_use = now;
+  sequence.last_use = request.idle && request.owner != kNoOwner ? touched_.at(request.owner) : now;
   sequence.user = request.id;
-  index_.insert(static_cast<HolderId>(seq), request.key, sequence.tokens);
+  sequence.idle_user = request.idle;
+  if (!in_place) {
+    sequence.key = request.key;
+    sequence.tokens.assign(tokens.begin(), tokens.end());
+    index_.insert(static_cast<HolderId>(seq), request.key, sequence.tokens);
+  }
   // what was parked of this owner is resident again, or has been overtaken
   if (const Parked* parked = parking_.of_owner(request.owner)) {
-    index_.erase(parked->holder);
-    parking_.erase(parked->holder);
+    forget_parked(*parked);
   }
 }
 
@@ -96,7 +149,12 @@ void KvStore::end_use(SeqId seq, const std::vector<Retention>& retention, TimePo
   const std::lock_guard lock(books_);
   Sequence& sequence = at(seq);
   sequence.user = 0;
-  sequence.last_use = now;
+  if (!sequence.idle_user) {
+    sequence.last_use = now;
+    if (sequence.owner != kNoOwner) {
+      touched_[sequence.owner] = now;
+    }
+  }
   sequence.retention.assign(retention, now);
   if (sequence.tokens.empty()) {
     index_.erase(static_cast<HolderId>(seq));
@@ -111,9 +169,9 @@ bool KvStore::roll_back(SeqId seq, Position keep) {
   if (size(seq) == keep) {
     return true;
   }
-  const bool done = context_.remove(seq, keep);
+  const bool done = context(seq).remove(local(seq), keep);
   if (!done) {
-    static_cast<void>(context_.remove(seq, 0));
+    static_cast<void>(context(seq).remove(local(seq), 0));
   }
   const std::lock_guard lock(books_);
   Sequence& sequence = at(seq);
@@ -128,7 +186,7 @@ bool KvStore::roll_back(SeqId seq, Position keep) {
 }
 
 void KvStore::discard(SeqId seq) {
-  static_cast<void>(context_.remove(seq, 0));
+  static_cast<void>(context(seq).remove(local(seq), 0));
   const std::lock_guard lock(books_);
   at(seq).tokens.clear();
   index_.erase(static_cast<HolderId>(seq));
@@ -145,6 +203,9 @@ void KvStore::release(OwnerId owner, Position keep) {
   if (owner == kNoOwner) {
     return;
   }
+  if (keep <= 0) {
+    touched_.erase(owner);
+  }
   if (const auto seq = find(owner)) {
     if (keep <= 0) {
       empty(*seq);
@@ -153,19 +214,22 @@ void KvStore::release(OwnerId owner, Position keep) {
     }
   }
   const std::lock_guard lock(books_);
-  if (const Parked* parked = parking_.of_owner(owner)) {
-    index_.erase(parked->holder);
-    parking_.truncate(owner, keep);
+  const Parked* parked = parking_.of_owner(owner);
+  if (parked == nullptr || static_cast<Position>(parked->tokens.size()) <= keep) {
+    return;
   }
-  if (const Parked* parked = parking_.of_owner(owner)) {
-    index_.insert(parked->holder, parked->key, parked->tokens);
+  if (keep <= 0) {
+    forget_parked(*parked);
+  } else {
+    parking_.truncate(owner, keep);
+    parked_index_.insert(parked->holder, parked->key, parked->tokens);
   }
 }
 
-bool KvStore::can_take_hole(SeqId seq) const { return options_.can_roll_back && size(seq) < context_.capacity(); }
+bool KvStore::can_take_hole(SeqId seq) const { return options_.can_roll_back && size(seq) < context(seq).capacity(); }
 
 void KvStore::undo_hole(SeqId seq) {
-  if (!context_.remove(seq, size(seq))) {
+  if (!context(seq).remove(local(seq), size(seq))) {
     discard(seq);
   }
 }
@@ -173,18 +237,15 @@ void KvStore::undo_hole(SeqId seq) {
 Position KvStore::resident_prefix(TokenSpan context, const KvKey& key, OwnerId owner) const {
   const std::lock_guard lock(books_);
   const auto limit = static_cast<Position>(context.size());
-  Position best = 0;
   if (const auto own = find(owner)) {
     return at(*own).key == key ? usable(at(*own).tokens, context, limit) : 0;
   }
-  const auto leftover = index_.longest(key, context, [this](HolderId holder) {
-    return !is_parked(holder) && at(static_cast<SeqId>(holder)).owner == kNoOwner &&
-           at(static_cast<SeqId>(holder)).user == 0;
+  const std::size_t target = smallest_pool(limit);
+  const auto leftover = index_.longest(key, context, [this, target](HolderId holder) {
+    const auto seq = static_cast<SeqId>(holder);
+    return pool_index(seq) == target && at(seq).owner == kNoOwner && at(seq).user == 0;
   });
-  if (leftover) {
-    best = usable(at(static_cast<SeqId>(leftover->holder)).tokens, context, limit);
-  }
-  return best;
+  return leftover ? usable(at(static_cast<SeqId>(leftover->holder)).tokens, context, limit) : 0;
 }
 
 void KvStore::fill(ExecutorStats& stats, const std::map<OwnerId, Position>& releases) const {
@@ -195,17 +256,20 @@ void KvStore::fill(ExecutorStats& stats, const std::map<OwnerId, Position>& rele
     return release == releases.end() ? all : std::min<std::int64_t>(all, release->second);
   };
   stats.sequences_used = 0;
-  stats.resident_tokens = stats.parked_tokens = 0;
-  stats.parked_bytes = 0;
+  stats.resident_tokens = 0;
   for (const Sequence& sequence : sequences_) {
     const std::int64_t tokens = kept(sequence.owner, sequence.tokens);
     stats.sequences_used += sequence.vacant() || (tokens == 0 && sequence.user == 0) ? 0 : 1;
     stats.resident_tokens += tokens;
   }
-  for (const auto& [owner, parked] : parking_.all()) {
-    const std::int64_t tokens = kept(owner, parked.tokens);
-    stats.parked_tokens += tokens;
-    stats.parked_bytes += tokens > 0 ? parked.state.size() : 0;
+  stats.parked_tokens = parking_.tokens();
+  stats.parked_bytes = parking_.bytes();
+  for (const auto& [owner, keep] : releases) {
+    if (const Parked* parked = parking_.of_owner(owner)) {
+      const std::int64_t tokens = kept(owner, parked->tokens);
+      stats.parked_tokens -= static_cast<std::int64_t>(parked->tokens.size()) - tokens;
+      stats.parked_bytes -= tokens > 0 ? 0 : parked->state.allocated_bytes();
+    }
   }
   stats.copies = counters_.copies;
   stats.parks = counters_.parks;
@@ -214,54 +278,19 @@ void KvStore::fill(ExecutorStats& stats, const std::map<OwnerId, Position>& rele
   stats.rollbacks = counters_.rollbacks;
 }
 
-void KvStore::check_integrity() const {
-  index_.check();
-  std::size_t holders = 0;
+std::vector<SizeClassState> KvStore::classes() const {
+  const std::lock_guard lock(books_);
+  std::vector<SizeClassState> classes(pools_.size());
+  for (std::size_t i = 0; i < pools_.size(); ++i) {
+    classes[i].size = {pools_[i]->tokens, pools_[i]->sequences};
+    classes[i].promotions = promotions_[i];
+  }
   for (std::size_t i = 0; i < sequences_.size(); ++i) {
-    const Sequence& sequence = sequences_[i];
-    const auto seq = static_cast<SeqId>(i);
-    const auto name = [&] { return text("sequence ", i, " (owner ", sequence.owner, ")"); };
-    const auto expected = static_cast<Position>(sequence.tokens.size());
-    if (context_.length(seq) != expected) {
-      throw ExecutorError(text(name(), " has ", expected, " tokens in the books and ", context_.length(seq),
-                               " positions in llama.cpp's memory"));
-    }
-    const KvKey* key = index_.key_of(static_cast<HolderId>(i));
-    if ((key != nullptr) != (expected > 0 || sequence.user != 0)) {
-      throw ExecutorError(
-          text(name(), " has ", expected, " tokens, but is ", key == nullptr ? "not " : "", "in the index"));
-    }
-    if (key != nullptr) {
-      ++holders;
-      const Tokens indexed = index_.tokens(static_cast<HolderId>(i));
-      const bool whole = indexed.size() == sequence.tokens.size() || sequence.user != 0;
-      if (!(*key == sequence.key) || !whole || common_prefix(indexed, sequence.tokens) != indexed.size()) {
-        throw ExecutorError(text(name(), " is in the index under another key or with other tokens"));
-      }
-    }
-    if (sequence.owner != kNoOwner && find(sequence.owner) != seq) {
-      throw ExecutorError(text("owner ", sequence.owner, " has two sequences"));
-    }
+    SizeClassState& state = classes[pool_of_[i]];
+    state.sequences_used += sequences_[i].vacant() ? 0 : 1;
+    state.resident_tokens += static_cast<std::int64_t>(sequences_[i].tokens.size());
   }
-  std::uint64_t bytes = 0;
-  for (const auto& [owner, parked] : parking_.all()) {
-    ++holders;
-    bytes += parked.state.size();
-    if (index_.tokens(parked.holder) != parked.tokens) {
-      throw ExecutorError(text("the parked sequence of owner ", owner, " is in the index with other tokens"));
-    }
-    const auto seq = find(owner);  // saved ahead of an eviction
-    if (seq && common_prefix(at(*seq).tokens, parked.tokens) != parked.tokens.size()) {
-      throw ExecutorError(text("owner ", owner, " has a sequence and a parked one with other tokens"));
-    }
-  }
-  if (bytes != parking_.bytes() || bytes > options_.park_bytes) {
-    throw ExecutorError(text("parked sequences hold ", bytes, " bytes, the books say ", parking_.bytes(),
-                             ", the cap is ", options_.park_bytes));
-  }
-  if (holders != index_.size()) {
-    throw ExecutorError(text("the index has ", index_.size(), " holders, ", holders, " are known"));
-  }
+  return classes;
 }
 
 }  // namespace poise::llama

@@ -28,7 +28,7 @@ class Probe {
     if (run({0}, depth) < 0.0) {
       return false;
     }
-    const std::vector<std::byte> state = kv_.save(0);
+    KvState state = kv_.save(0);
     for (SeqId seq = 1; seq < sequences_; ++seq) {
       if (state.empty() || !kv_.restore(seq, state)) {
         return false;

@@ -10,6 +10,8 @@ LlamaExecutor::~LlamaExecutor() = default;
 
 std::shared_ptr<const LlamaVocab> LlamaExecutor::vocab() const { return impl_->vocab(); }
 const LlamaOptions& LlamaExecutor::options() const noexcept { return impl_->options(); }
+std::vector<LoadedAdapter> LlamaExecutor::adapters() const { return impl_->adapters(); }
+std::vector<SizeClassState> LlamaExecutor::classes() const { return impl_->classes(); }
 
 RequestId LlamaExecutor::enqueue(Request request, std::shared_ptr<Sink> sink) {
   return impl_->enqueue(std::move(request), std::move(sink));

@@ -69,28 +69,54 @@ std::string human_bytes(std::uint64_t bytes) {
   return out.str();
 }
 
-std::string MemoryPlan::text() const {
-  return poise::text(sequences, " sequences x ", tokens, " tokens x ", human_bytes(bytes_per_token), " = ",
-                     human_bytes(kv_bytes()), " of KV");
+std::uint64_t kv_bytes(const SizeClass& size, std::uint64_t bytes_per_token) {
+  const Position padded = (size.context_tokens + kCellPadding - 1) / kCellPadding * kCellPadding;
+  return static_cast<std::uint64_t>(size.sequences) * static_cast<std::uint64_t>(padded) * bytes_per_token;
 }
 
-MemoryPlan plan_memory(const Model& model, const LlamaOptions& options) {
+std::uint64_t MemoryPlan::kv_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const SizeClass& size : classes) {
+    bytes += llama::kv_bytes(size, bytes_per_token);
+  }
+  return bytes;
+}
+
+std::string MemoryPlan::text() const {
+  const std::string total = poise::text(" x ", human_bytes(bytes_per_token), " = ", human_bytes(kv_bytes()), " of KV");
+  if (classes.size() == 1) {
+    return poise::text(classes[0].sequences, " sequences x ", classes[0].context_tokens, " tokens", total);
+  }
+  std::string sizes;
+  for (const SizeClass& size : classes) {
+    sizes += poise::text(sizes.empty() ? "" : " + ", size.sequences, " sequences x ", size.context_tokens, " tokens");
+  }
+  return poise::text("(", sizes, ")", total);
+}
+
+MemoryPlan plan_memory(const Model& model, const LlamaOptions& options, const std::vector<SizeClass>& classes) {
   MemoryPlan plan;
-  plan.sequences = options.max_sequences;
-  plan.tokens = (options.context_tokens + kCellPadding - 1) / kCellPadding * kCellPadding;
+  for (const SizeClass& size : classes) {
+    plan.classes.push_back({(size.context_tokens + kCellPadding - 1) / kCellPadding * kCellPadding, size.sequences});
+  }
   plan.bytes_per_token = model.file.kv.bytes_per_token;
   plan.limit_is_option = options.max_kv_bytes > 0;
   const std::uint64_t machine = model.on_gpu ? free_gpu_bytes() : free_host_bytes();
   plan.limit_bytes = plan.limit_is_option ? std::min(options.max_kv_bytes, machine) : machine;
-  if (plan.kv_bytes() > plan.limit_bytes) {
-    const std::uint64_t one = static_cast<std::uint64_t>(plan.tokens) * plan.bytes_per_token;
-    throw ResourceExhausted(
-        poise::text("the KV cache does not fit: ", plan.text(), ", ",
-                    plan.limit_is_option ? "max_kv_bytes and free memory allow " : "free memory is ",
-                    human_bytes(plan.limit_bytes), "; lower max_sequences (",
-                    plan.limit_bytes / std::max<std::uint64_t>(one, 1), " fit at this length) or context_tokens"));
+  if (plan.kv_bytes() <= plan.limit_bytes) {
+    return plan;
   }
-  return plan;
+  const SizeClass& largest = plan.classes.back();
+  const std::uint64_t one =
+      std::max<std::uint64_t>(1, static_cast<std::uint64_t>(largest.context_tokens) * plan.bytes_per_token);
+  const std::string remedy =
+      classes.size() == 1
+          ? poise::text("lower max_sequences (", plan.limit_bytes / one, " fit at this length) or context_tokens")
+          : poise::text("lower the numbers or the lengths in size_classes (one sequence of ", largest.context_tokens,
+                        " tokens takes ", human_bytes(one), ")");
+  throw ResourceExhausted(poise::text("the KV cache does not fit: ", plan.text(), ", ",
+                                      plan.limit_is_option ? "max_kv_bytes and free memory allow " : "free memory is ",
+                                      human_bytes(plan.limit_bytes), "; ", remedy));
 }
 
 }  // namespace poise::llama

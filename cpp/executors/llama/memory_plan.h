@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "executors/llama/model.h"
 #include "poise/llama_executor.h"
@@ -10,21 +11,23 @@
 namespace poise::llama {
 
 struct MemoryPlan {
-  std::int32_t sequences = 0;
-  Position tokens = 0;  ///< of one sequence, as allocated (padded)
+  std::vector<SizeClass> classes;  ///< tokens as allocated (padded)
   std::uint64_t bytes_per_token = 0;
   std::uint64_t limit_bytes = 0;  ///< max_kv_bytes, or what the machine has free
   bool limit_is_option = false;
 
-  [[nodiscard]] std::uint64_t kv_bytes() const {
-    return static_cast<std::uint64_t>(sequences) * static_cast<std::uint64_t>(tokens) * bytes_per_token;
-  }
+  [[nodiscard]] std::uint64_t kv_bytes() const;
   /// One line for people.
   [[nodiscard]] std::string text() const;
 };
 
-/// Throws ResourceExhausted, with the plan and the options that shrink it, if the KV cache does not fit.
-[[nodiscard]] MemoryPlan plan_memory(const Model& model, const LlamaOptions& options);
+/// The plan for all size classes. Throws ResourceExhausted, with the plan and the options that shrink it, if the KV cache
+/// does not fit.
+[[nodiscard]] MemoryPlan plan_memory(const Model& model, const LlamaOptions& options,
+                                     const std::vector<SizeClass>& classes);
+
+/// What the KV of a class takes.
+[[nodiscard]] std::uint64_t kv_bytes(const SizeClass& size, std::uint64_t bytes_per_token);
 
 /// llama.cpp allocates a multiple of this many cells for each sequence.
 inline constexpr Position kCellPadding = 256;

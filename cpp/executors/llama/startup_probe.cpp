@@ -11,12 +11,11 @@ namespace poise::llama {
 namespace {
 
 constexpr int kRepeats = 5;  // the fastest counts: what else runs on the machine is not the pass's cost
-constexpr std::chrono::milliseconds kBudget{800};  // for all repeats; every pass that is needed runs at least once
 
 class Probe {
  public:
-  explicit Probe(KvContext& context)
-      : context_(context), batch_(static_cast<std::size_t>(context.shape().batch_tokens)) {}
+  Probe(KvContext& context, std::chrono::milliseconds budget)
+      : context_(context), batch_(static_cast<std::size_t>(context.shape().batch_tokens)), budget_(budget) {}
 
   // Microseconds of a pass of `tokens` tokens on each of the first `sequences` sequences; they are removed again.
   double pass_us(std::int32_t tokens, std::int32_t sequences) {
@@ -42,8 +41,8 @@ class Probe {
     return best;
   }
 
-  /// The budget is spent.
-  [[nodiscard]] bool late() const { return std::chrono::steady_clock::now() - begin_ > kBudget; }
+  /// The budget for repeats is spent; every pass that is needed runs at least once.
+  [[nodiscard]] bool late() const { return std::chrono::steady_clock::now() - begin_ > budget_; }
 
  private:
   double run(std::int32_t tokens, std::int32_t sequences) {
@@ -63,6 +62,7 @@ class Probe {
 
   KvContext& context_;
   PassBatch batch_;
+  std::chrono::milliseconds budget_;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
@@ -105,8 +105,8 @@ bool probe_rollback(Probe& probe, KvContext& context, Costs& costs) {
 
 }  // namespace
 
-ProbeResult probe_costs(KvContext& context, Costs& costs, double max_idle_step_ms) {
-  Probe probe(context);
+ProbeResult probe_costs(KvContext& context, Costs& costs, double max_idle_step_ms, std::chrono::milliseconds budget) {
+  Probe probe(context, budget);
   probe.pass_us(1, 1);  // pages the weights in, builds the first graph
   probe_widths(probe, context, costs);
 

@@ -1,6 +1,8 @@
 // Short measurements at start: what steps cost here, and so what an idle step may contain.
 #pragma once
 
+#include <chrono>
+
 #include "executors/llama/costs.h"
 #include "executors/llama/kv_context.h"
 
@@ -16,7 +18,9 @@ struct ProbeResult {
 };
 
 /// Warms up, then fills `costs` from passes of 1, 2, 4, ... tokens until one exceeds `max_idle_step_ms`; and, under streams,
-/// from passes over several sequences and one copy. Leaves the context empty. Throws ExecutorError if a pass fails.
-ProbeResult probe_costs(KvContext& context, Costs& costs, double max_idle_step_ms);
+/// from passes over several sequences and one copy. `budget` ends the repetitions. Leaves the context empty. Throws
+/// ExecutorError if a pass fails.
+ProbeResult probe_costs(KvContext& context, Costs& costs, double max_idle_step_ms,
+                        std::chrono::milliseconds budget = std::chrono::milliseconds(800));
 
 }  // namespace poise::llama

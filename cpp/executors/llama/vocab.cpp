@@ -80,3 +80,11 @@ bool Vocab::is_control(TokenId token) const { return known(token) && llama_vocab
 std::int32_t Vocab::size() const { return model_->vocab_size; }
 
 }  // namespace poise::llama
+
+namespace poise {
+
+std::shared_ptr<const LlamaVocab> load_vocab(const std::string& path) {
+  return std::make_shared<llama::Vocab>(llama::load_model_vocab(path));
+}
+
+}  // namespace poise

@@ -29,6 +29,12 @@ struct Job {
   [[nodiscard]] std::int32_t pending() const noexcept {
     return static_cast<std::int32_t>(tokens.size() - sequence->cells.size());
   }
+  /// Of the next `tokens` tokens: belong to the context. Behind it lie generated ones.
+  [[nodiscard]] std::int32_t context_share(std::int32_t tokens) const noexcept {
+    const auto left =
+        static_cast<std::int32_t>(request.context.size()) - static_cast<std::int32_t>(sequence->cells.size());
+    return std::clamp(left, 0, tokens);
+  }
   /// Only the last generated token has no KV: the next pass is a decode.
   [[nodiscard]] bool decodes() const noexcept { return completion.generated_tokens > 0 && pending() == 1; }
   /// How many resident tokens the job can use: whatever produces a row must be computed again.

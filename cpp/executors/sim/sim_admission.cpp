@@ -52,6 +52,7 @@ bool SimExecutor::Impl::admit(Job& job) {
     job.completion.restored_tokens = found->restored;
     job.completion.queued = clock_->now() - job.enqueued_at;
     events_.emplace_back([sink = job.sink, id = job.id, reused = found->reused] { sink->on_start(id, reused); });
+    begin_answer(job);  // may be its end
   }
   return true;
 }

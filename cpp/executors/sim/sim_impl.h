@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -66,7 +67,10 @@ class SimExecutor::Impl {
   void decode(const Batch& batch, bool idle);
   void extend(sim::Job& job, std::int32_t tokens);
   void after_pass(sim::Job& job);
-  void choose_token(sim::Job& job);
+  void begin_answer(sim::Job& job);
+  [[nodiscard]] std::optional<FinishReason> choose_token(sim::Job& job);
+  [[nodiscard]] std::optional<FinishReason> add_forced(sim::Job& job);
+  [[nodiscard]] std::optional<FinishReason> add_token(sim::Job& job, GeneratedToken token);
   void emit_row(sim::Job& job, Position position, const std::vector<float>& row);
   void spend(Duration cost, bool idle);
   [[nodiscard]] std::vector<float> row(const sim::Job& job) const;

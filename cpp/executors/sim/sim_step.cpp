@@ -55,22 +55,27 @@ void SimExecutor::Impl::prefill(const Batch& batch, bool idle) {
   std::int32_t budget = idle ? options_.idle_quantum_tokens : options_.step_tokens;
   std::vector<std::pair<Job*, std::int32_t>> shares;
   std::int32_t total = 0;
+  std::int32_t context = 0;
   for (Job* const job : batch) {
     const std::int32_t tokens = std::min(budget, job->pending());
     if (tokens > 0 || job->pending() == 0) {
       shares.emplace_back(job, tokens);
       budget -= tokens;
       total += tokens;
+      context += job->context_share(tokens);
     }
   }
   spend(options_.prefill_per_token * total, idle);
-  (idle ? stats_.idle_prefilled_tokens : stats_.prefilled_tokens) += static_cast<std::uint64_t>(total);
+  (idle ? stats_.idle_prefilled_tokens : stats_.prefilled_tokens) += static_cast<std::uint64_t>(context);
+  (idle ? stats_.idle_decoded_tokens : stats_.decoded_tokens) += static_cast<std::uint64_t>(total - context);
   if (total > 0) {
     stats_.prefill_us_per_token = to_us(options_.prefill_per_token);
   }
   for (const auto& [job, tokens] : shares) {
-    job->completion.prefill += options_.prefill_per_token * tokens;
-    job->completion.prefilled_tokens += tokens;
+    const std::int32_t of_context = job->context_share(tokens);
+    job->completion.prefill += options_.prefill_per_token * of_context;
+    job->completion.decode += options_.prefill_per_token * (tokens - of_context);
+    job->completion.prefilled_tokens += of_context;
     extend(*job, tokens);
     after_pass(*job);
   }
@@ -119,38 +124,75 @@ void SimExecutor::Impl::after_pass(Job& job) {
   }
   if (job.request.max_new_tokens == 0) {
     finish(job, FinishReason::prefilled);
-  } else if (job.sampler->finished()) {
-    finish(job, FinishReason::constraint);
-  } else {
-    try {
-      choose_token(job);
-    } catch (const Error& error) {
-      finish(job, FinishReason::error, error.what());
+    return;
+  }
+  try {
+    if (const auto end = choose_token(job)) {
+      finish(job, *end);
     }
+  } catch (const std::exception& error) {  // a row without an answer, or the constraint's own
+    finish(job, FinishReason::error, error.what());
   }
 }
 
-void SimExecutor::Impl::choose_token(Job& job) {
+/// An answer whose first ids are forced begins at once, unless rows of the context come first. May destroy `job`.
+void SimExecutor::Impl::begin_answer(Job& job) {
+  if (job.request.max_new_tokens == 0 || !job.request.logits.context_positions.empty()) {
+    return;
+  }
+  try {
+    const auto end = job.sampler->finished() ? std::nullopt : add_forced(job);
+    if (end) {
+      finish(job, *end);
+    }
+  } catch (const std::exception& error) {
+    finish(job, FinishReason::error, error.what());
+  }
+}
+
+/// The next token, from the row behind the last one, and those that are forced behind it. Returns why the request ends
+/// with them, if it does.
+std::optional<FinishReason> SimExecutor::Impl::choose_token(Job& job) {
+  if (job.sampler->finished()) {
+    return FinishReason::constraint;
+  }
   const Request& request = job.request;
   const auto position = static_cast<Position>(job.tokens.size());
-  const std::vector<float> logits = row(job);
-  // The row behind the last context token may have been returned as a context row already.
-  const auto& wanted = request.logits.context_positions;
-  const bool returned = job.completion.generated_tokens == 0 && !wanted.empty() && wanted.back() + 1 == position;
-  if (request.logits.generated && !returned) {
-    emit_row(job, position, logits);
+  if (!job.sampler->forced(position)) {
+    const std::vector<float> logits = row(job);
+    // The row behind the last context token may have been returned as a context row already.
+    const auto& wanted = request.logits.context_positions;
+    const bool returned = job.completion.generated_tokens == 0 && !wanted.empty() && wanted.back() + 1 == position;
+    if (request.logits.generated && !returned) {
+      emit_row(job, position, logits);
+    }
+    if (const auto end = add_token(job, job.sampler->choose(logits, position))) {
+      return end;
+    }
   }
+  return add_forced(job);
+}
 
-  GeneratedToken token = job.sampler->choose(logits, position);
+/// The ids that the constraint leaves no choice about. They get their KV in one pass with the next token that needs a row.
+std::optional<FinishReason> SimExecutor::Impl::add_forced(Job& job) {
+  while (auto token = job.sampler->forced(static_cast<Position>(job.tokens.size()))) {
+    if (const auto end = add_token(job, std::move(*token))) {
+      return end;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<FinishReason> SimExecutor::Impl::add_token(Job& job, GeneratedToken token) {
   const std::optional<FinishReason> end = job.sampler->accept(token.token);
   job.tokens.push_back(token.token);
   ++job.completion.generated_tokens;
   events_.emplace_back([sink = job.sink, id = job.id, token = std::move(token)] { sink->on_token(id, token); });
   if (end) {
-    finish(job, *end);
-  } else if (job.completion.generated_tokens == request.max_new_tokens) {
-    finish(job, FinishReason::length);
+    return end;
   }
+  return job.completion.generated_tokens == job.request.max_new_tokens ? std::optional(FinishReason::length)
+                                                                       : std::nullopt;
 }
 
 void SimExecutor::Impl::emit_row(Job& job, Position position, const std::vector<float>& logits) {

@@ -23,6 +23,10 @@ class Constraint {
 
   /// Sets the bits of the ids allowed next and clears all others. `mask` has mask_words(vocab_size) words.
   virtual void fill_mask(std::span<std::uint32_t> mask) const = 0;
+  /// Ids that must come next, whatever the logits say; empty if there is a choice. Executors and sessions emit
+  /// them without a decode. fill_mask allows the first of them. The same state always gives the same ids, so that a
+  /// request split anywhere, also inside them, ends the same.
+  [[nodiscard]] virtual Tokens forced() const { return {}; }
   /// Moves on by one generated id. Throws InvalidArgument, state unchanged, if the id is not allowed.
   virtual void accept(TokenId token) = 0;
   /// Takes back the last `count` accepted ids. Throws InvalidArgument if fewer were accepted.

@@ -48,6 +48,7 @@ struct KvKey {
   std::uint64_t tenant_salt = 0;  ///< one value a tenant, set by the server, never by a client
   std::int32_t adapter_id = 0;    ///< 0 = no LoRA adapter
   float adapter_scale = 0.0F;
+  std::uint64_t text_salt = 0;  ///< the text layer's: a digest of template arguments and tool definitions
   friend bool operator==(const KvKey&, const KvKey&) = default;
 };
 
@@ -64,7 +65,7 @@ struct Retention {
 struct LogitsWanted {
   /// Context positions p whose output row (the distribution of position p + 1) is returned, ascending.
   std::vector<Position> context_positions;
-  bool generated = false;  ///< the row from which each generated token was chosen
+  bool generated = false;  ///< the row from which each generated token was chosen; forced tokens have none
 };
 
 struct Request {
@@ -89,6 +90,7 @@ struct GeneratedToken {
   float logprob = 0.0F;
   ScanStatistics stats;
   std::vector<TokenLogprob> top_logprobs;
+  bool forced = false;  ///< the constraint left no choice: no row, no draw; logprob is 0
 };
 
 /// One raw row, shape [vocab_size], valid during the call only. On the host.
@@ -171,6 +173,7 @@ struct ExecutorStats {
   std::chrono::nanoseconds busy{}, idle_busy{};  ///< time in request steps, in idle steps
   double prefill_us_per_token = 0.0;             ///< measured, exponentially averaged
   double decode_us_per_step = 0.0;
+  double copy_us = 0.0;  ///< of one prefix to another sequence, measured; 0 = not told
 };
 
 class Executor {

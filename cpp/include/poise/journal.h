@@ -14,7 +14,7 @@ namespace poise {
 
 /// One commit to one session's log.
 struct JournalRecord {
-  enum class Kind { open, append, turn, close };
+  enum class Kind { open, append, turn, rebase, close };  ///< rebase: of a rendering, or a window that slides
   Kind kind = Kind::append;
   SessionId session;
   std::string tenant;

@@ -5,12 +5,43 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "poise/executor.h"
 
 namespace poise {
 
 enum class KvLayout { automatic, streams, unified };
+
+/// A LoRA adapter, as a GGUF file made for the model. Its id is its place in LlamaOptions::adapters, from 1.
+struct AdapterFile {
+  std::string name;
+  std::string path;
+};
+
+/// A LoRA adapter that an executor has loaded.
+struct LoadedAdapter {
+  std::int32_t id = 0;  ///< what KvKey::adapter_id calls it, from 1
+  std::string name;
+  std::string path;
+  std::string fingerprint;  ///< SHA-256 in hex, by the model's rule; ExecutorInfo::model_fingerprint stays the model's
+  std::uint64_t size_bytes = 0;
+};
+
+/// Sequences of one length over the same weights.
+struct SizeClass {
+  Position context_tokens = 0;
+  std::int32_t sequences = 0;
+};
+
+/// What a size class holds now.
+struct SizeClassState {
+  SizeClass size;
+  std::uint64_t kv_bytes = 0;  ///< allocated
+  std::int32_t sequences_used = 0;
+  std::int64_t resident_tokens = 0;
+  std::uint64_t promotions = 0;  ///< since start: owners that came from a smaller class
+};
 
 struct LlamaOptions {
   std::string model_path;
@@ -23,8 +54,12 @@ struct LlamaOptions {
   double max_idle_step_ms = 10.0;          ///< bounds idle_quantum_tokens
   std::uint64_t park_bytes = 256U << 20U;  ///< host memory for parked sequences
   std::uint64_t max_kv_bytes = 0;          ///< refuse a larger KV cache; 0 = what the machine has free
-  bool debug_checks = false;               ///< check_integrity() whenever the executor becomes idle
-  std::function<void(float)> progress;     ///< model loading, 0..1; may be empty
+  std::vector<AdapterFile> adapters;       ///< loaded at start; sessions choose one by id
+  /// More than one length of sequence, ascending (for example 4k, 16k, 64k): a context lives in the smallest class
+  /// that it fits and moves when it outgrows it. Empty = one class of max_sequences x context_tokens.
+  std::vector<SizeClass> size_classes;
+  bool debug_checks = false;            ///< check_integrity() whenever the executor becomes idle
+  std::function<void(float)> progress;  ///< model loading, 0..1; may be empty
 };
 
 /// Text side of the model file: what tokenizers and templates need. Immutable and thread-safe.
@@ -45,7 +80,10 @@ class LlamaVocab {
   [[nodiscard]] virtual std::int32_t size() const = 0;
 };
 
-/// Loads a model. Throws ModelError (missing, truncated, unsupported), ResourceExhausted (the memory plan does
+/// The text side alone, from a file with or without weights. Throws ModelError: missing, truncated, damaged, no vocabulary.
+[[nodiscard]] std::shared_ptr<const LlamaVocab> load_vocab(const std::string& path);
+
+/// Loads a model and its adapters. Throws ModelError (missing, truncated, unsupported), ResourceExhausted (the memory plan does
 /// not fit, with the plan and the options that shrink it) or InvalidArgument (options).
 class LlamaExecutor final : public Executor {
  public:
@@ -55,6 +93,10 @@ class LlamaExecutor final : public Executor {
   [[nodiscard]] std::shared_ptr<const LlamaVocab> vocab() const;
   /// The options as resolved: automatic values replaced by what was chosen.
   [[nodiscard]] const LlamaOptions& options() const noexcept;
+  /// By id - 1.
+  [[nodiscard]] std::vector<LoadedAdapter> adapters() const;
+  /// Ascending; one if no size classes were asked for.
+  [[nodiscard]] std::vector<SizeClassState> classes() const;
 
   RequestId enqueue(Request request, std::shared_ptr<Sink> sink) override;
   void cancel(RequestId id) override;

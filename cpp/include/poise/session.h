@@ -61,18 +61,48 @@ struct MessageSpan {
   Position end = 0;
 };
 
+/// How a model marks its thoughts, as ids. A continuation decoded ahead that is inside a thought goes on up to `tokens`
+/// of it; what follows the end mark counts against continuation_tokens as ever.
+struct ThoughtOptions {
+  Tokens begin, end;          ///< neither is empty
+  std::int32_t tokens = 256;  ///< cap of thought decoded ahead, at least 0
+};
+
+/// Keeps a log within a length by dropping its oldest data behind the head; whole messages where their spans are known.
+/// The shortened log is prefilled into a second sequence in idle time; slide() then swaps. Keys are never shifted.
+struct WindowOptions {
+  Position head_tokens = 0;  ///< stay for ever (a system prompt); widened to the end of a message
+  Position keep_tokens = 0;  ///< length after a drop, head included; above head_tokens
+  Position max_tokens = 0;   ///< the log never exceeds it; above keep_tokens. Preparation starts half way between
+  bool automatic = true;     ///< append and turn call slide() by themselves; false: the caller does, between requests
+};
+
+/// What a slide has taken out of the log: tokens [begin, end), and the messages that lay in them.
+struct WindowDrop {
+  Position begin = 0;
+  Position end = 0;
+  std::size_t first_message = 0, message_count = 0;
+  bool prepared = false;  ///< its KV was ready: nothing is left to prefill
+};
+
 struct OpenOptions {
   std::string tenant = "default";
   std::int32_t adapter_id = 0;
   float adapter_scale = 0.0F;
-  Tokens tokens;  ///< first content of the log; may be empty
+  std::uint64_t text_salt = 0;  ///< sessions that differ in it share no KV; see KvKey
+  Tokens tokens;                ///< first content of the log; may be empty
   std::vector<MessageSpan> messages;
   std::int32_t retention_priority = 80;                   ///< of the log's KV, 36..100
   std::optional<std::chrono::milliseconds> time_to_live;  ///< of the log's KV after the last use
   bool preposition = true;                                ///< false: idle time is never spent on this session
-  std::int32_t continuation_tokens = 16;                  ///< how far entries are decoded ahead; 0 = distribution only
-  SamplingParams sampling;                                ///< the sampling that entries expect; a turn brings its own
-  Tokens stop_tokens;  ///< where a pre-decoded continuation ends; empty = the model's end tokens
+  /// A declared beginning, prefilled once for its tenant's sessions of equal adapter and text_salt. Hidden: neither
+  /// listed nor counted as a session.
+  bool base_prefix = false;
+  std::int32_t continuation_tokens = 16;  ///< how far entries are decoded ahead; 0 = distribution only
+  SamplingParams sampling;                ///< the sampling that entries expect; a turn brings its own
+  Tokens stop_tokens;                     ///< where a pre-decoded continuation ends; empty = the model's end tokens
+  std::optional<ThoughtOptions> thought;
+  std::optional<WindowOptions> window;
 };
 
 /// A guess, as ids. One of three shapes:
@@ -88,11 +118,15 @@ struct Anticipation {
   std::int32_t completion_tokens = 0;
   Tokens completion_stops;
   Tokens suffix;
+  /// Of the answer: the continuation is decoded ahead under it, in its initial state at the decision point.
+  std::shared_ptr<const Constraint> constraint;
   double weight = 1.0;  ///< the caller's belief among guesses of this kind, [0, 1]
   /// Survives commits and is computed again behind each new version (a registered question).
   bool persistent = false;
   bool may_branch = false;  ///< may use a sequence of its own if that pays
-  std::string label;        ///< free text that comes back in events, for people
+  /// Takes the place of this anticipation (0 = of none): text that is typed on. KV that both share stays.
+  AnticipationId replaces = 0;
+  std::string label;  ///< free text that comes back in events, for people
 };
 
 /// The gate, uncertified: the caller names threshold and answers (the paper's mode).
@@ -130,6 +164,7 @@ struct TurnStart {
   DataVersion data_version = 0;           ///< the version that the answer saw
   std::int32_t prepositioned_tokens = 0;  ///< of the request's tokens: prepaid by an entry
   std::int32_t continuation_tokens = 0;   ///< answer tokens that were already there
+  std::int32_t thought_tokens = 0;        ///< of the continuation: inside a thought
   std::int32_t delta_tokens = 0;          ///< of the request's tokens: new
   std::optional<float> gap;               ///< logit gap of the ready distribution, on ready and gate
   std::optional<float> gap_threshold;     ///< on gate
@@ -141,6 +176,7 @@ struct TurnToken {
   TokenId token = kNoToken;
   float logprob = 0.0F;
   bool prepositioned = false;  ///< came from an entry
+  bool forced = false;         ///< the constraint left no choice
   std::vector<TokenLogprob> top_logprobs;
 };
 
@@ -182,11 +218,20 @@ struct EntryState {
   std::string label;
   std::int32_t tokens = 0;  ///< behind the log
   std::int32_t continuation_tokens = 0;
+  std::int32_t thought_tokens = 0;  ///< of the continuation: inside a thought
   bool decides = false;
   bool ready = false;  ///< has its distribution
   float gap = 0.0F;
   TokenId top1 = kNoToken;
   DataVersion data_version = 0;
+};
+
+/// What a base prefix has spared the sessions that began with it.
+struct PrefixUse {
+  std::uint64_t sessions_started = 0;
+  std::uint64_t tokens_saved = 0;  ///< found resident where they would have been prefilled
+  Duration time_saved{};           ///< their measured prefill cost, less that of the copies
+  bool estimated = false;          ///< the executor does not tell one of these costs: it is missing in time_saved
 };
 
 struct SessionState {
@@ -197,8 +242,12 @@ struct SessionState {
   DataVersion data_version = 0;
   DataVersion resident_version = 0;  ///< newest version whose whole log is in KV (but for its last id)
   Position resident_tokens = 0;
-  bool busy = false;       ///< a durable turn runs
-  std::string idle_error;  ///< why idle work on this session stopped; empty if it did not
+  Position window_dropped_tokens = 0;  ///< by all slides so far
+  bool window_prepared = false;        ///< the next slide has its KV
+  bool busy = false;                   ///< a durable turn runs
+  std::string idle_error;              ///< why idle work on this session stopped; empty if it did not
+  bool base_prefix = false;
+  PrefixUse prefix_use;  ///< of a base prefix
   std::vector<EntryState> entries;
 };
 

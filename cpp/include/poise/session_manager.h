@@ -20,6 +20,7 @@ namespace poise {
 struct ManagerOptions {
   std::size_t max_sessions = 100'000;
   std::size_t max_sessions_per_tenant = 100'000;
+  std::size_t max_base_prefixes_per_tenant = 16;
   std::size_t max_entries_per_session = 64;
   std::uint64_t max_entry_bytes = 256U << 20U;  ///< distributions and continuations, all sessions
   bool preposition = true;                      ///< false: a plain prefix-caching session store
@@ -45,6 +46,16 @@ class SessionManager {
   /// Adds data that asks nothing. Acknowledged when it returns. Throws InvalidArgument (empty append, ids out of range),
   /// ContextOverflow; the session is unchanged then.
   AppendResult append(const SessionId& session, TokenSpan tokens, std::vector<MessageSpan> messages = {});
+
+  /// Replaces the log from `base` on: a rendering that rewrites history. What is new is prefilled in idle time; entries
+  /// are dropped, persistent ones made anew. Throws InvalidArgument (base outside the log), ContextOverflow, Conflict
+  /// (a durable turn runs); the session is unchanged then.
+  AppendResult rebase(const SessionId& session, Position base, TokenSpan tokens,
+                      std::vector<MessageSpan> messages = {});
+
+  /// Drops a `window` session's oldest data if the shortened log is prepared, or if log + `room` tokens would exceed
+  /// max_tokens. A commit, like a rebase. Nothing to do: nothing. Throws Conflict while a durable turn runs.
+  std::optional<WindowDrop> slide(const SessionId& session, Position room = 0);
 
   /// Asks for tokens. Throws before anything is emitted (Conflict, ContextOverflow, InvalidArgument, NotFound);
   /// later failures arrive as TurnEnd with reason error.

@@ -8,6 +8,8 @@ void Entry::drop_results() {
   ready.reset();
   continuation.clear();
   continuation_done = false;
+  thought.reset();
+  begun = false;
   worked = false;
   seed_used = false;
   sampling.seed.reset();

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "entry/thought.h"
 #include "poise/scan.h"
 #include "poise/session.h"
 
@@ -32,7 +33,9 @@ struct Entry {
   std::shared_ptr<const ReadyRow> ready;
   std::vector<ContinuationToken> continuation;
   bool continuation_done = false;  ///< reached its length or a stop
-  bool worked = false;             ///< idle time was spent on it since the last reset
+  std::optional<Thought> thought;  ///< behind the continuation, if the session tells thoughts apart
+  bool begun = false;              ///< some of its tokens were prefilled since the last reset
+  bool worked = false;             ///< idle time has brought it to its end, or its decision point, since then
   bool evicted = false;            ///< its results had to go; not offered again before its session changes
   OwnerId owner = kNoOwner;        ///< a sequence of its own (branch), or none
   // randomness

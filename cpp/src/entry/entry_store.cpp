@@ -15,7 +15,7 @@ std::shared_ptr<Entry> EntryStore::find_equal(const Anticipation& guess) const {
     if (other.kind == guess.kind && other.decides == guess.decides &&
         other.completion_tokens == guess.completion_tokens && other.persistent == guess.persistent &&
         other.tokens == guess.tokens && other.completion_stops == guess.completion_stops &&
-        other.suffix == guess.suffix) {
+        other.suffix == guess.suffix && other.constraint == guess.constraint) {
       return entry;
     }
   }
@@ -49,7 +49,7 @@ std::shared_ptr<Entry> EntryStore::find_gate(TokenSpan request, DataVersion vers
 EntryStore::Overlap EntryStore::find_overlap(TokenSpan request, DataVersion version) const {
   Overlap best;
   for (const auto& [id, entry] : entries_) {
-    if (entry->data_version != version || !entry->worked) continue;
+    if (entry->data_version != version || !(entry->worked || entry->begun)) continue;
     const std::size_t tokens = common_prefix(entry->tokens, request);
     if (tokens == 0) continue;
     const bool branch_wins =

@@ -18,6 +18,13 @@ void check_messages(const std::vector<MessageSpan>& messages, std::size_t tokens
   }
 }
 
+void move_messages(std::vector<MessageSpan>& messages, Position base) {
+  for (MessageSpan& message : messages) {
+    message.begin += base;
+    message.end += base;
+  }
+}
+
 AppendResult SessionManager::Impl::append(const SessionId& id, TokenSpan tokens, std::vector<MessageSpan> messages) {
   if (tokens.empty()) throw InvalidArgument("append: no tokens; an append adds at least one");
   check_tokens(tokens, "append");
@@ -27,24 +34,14 @@ AppendResult SessionManager::Impl::append(const SessionId& id, TokenSpan tokens,
     Lock lock(mutex);
     const auto session = find(id);
     await_commit(lock, *session);
-    std::size_t length = session->log.size() + tokens.size();
-    for (const PendingAppend& waiting : session->queued) length += waiting.tokens.size();
-    if (session->writer) length += session->writer->request.tokens.size();
-    if (length >= static_cast<std::size_t>(info.max_context_tokens)) {
-      throw ContextOverflow("append: " + std::to_string(tokens.size()) + " tokens make the log " +
-                            std::to_string(length) + " long, and nothing could be asked in a context of " +
-                            std::to_string(info.max_context_tokens) +
-                            "; open a new session, or load the model with more context_tokens");
-    }
+    slide_ahead(lock, *session, tokens, static_cast<Position>(tokens.size()) + 1);  // a request needs one more
+    check_length("append", *session, length_with(*session, tokens.size()));
     ++counters.appends;
     if (session->writer) {
       session->queued.push_back({Tokens(tokens.begin(), tokens.end()), std::move(messages)});
       result.queued = true;
     } else {
-      for (MessageSpan& message : messages) {
-        message.begin += session->length();
-        message.end += session->length();
-      }
+      move_messages(messages, session->length());
       result.advanced_entries = commit(lock, *session,
                                        {JournalRecord::Kind::append, session->length(),
                                         Tokens(tokens.begin(), tokens.end()), std::move(messages), nullptr});
@@ -57,6 +54,69 @@ AppendResult SessionManager::Impl::append(const SessionId& id, TokenSpan tokens,
   return result;
 }
 
+std::size_t SessionManager::Impl::length_with(const Session& session, std::size_t tokens) const {
+  const auto& window = session.options.window;
+  if (!session.writer) return session.log.size() + tokens;
+  // Queued; an automatic window makes room for each one when it joins.
+  if (window && window->automatic) return static_cast<std::size_t>(window->head_tokens) + tokens;
+  std::size_t length = session.log.size() + tokens + session.writer->request.tokens.size();
+  if (window) length += static_cast<std::size_t>(session.writer->request.max_new_tokens);
+  for (const PendingAppend& waiting : session.queued) length += waiting.tokens.size();
+  return length;
+}
+
+AppendResult SessionManager::Impl::rebase(const SessionId& id, Position base, TokenSpan tokens,
+                                          std::vector<MessageSpan> messages) {
+  check_tokens(tokens, "rebase");
+  check_messages(messages, tokens.size());
+  AppendResult result;
+  {
+    Lock lock(mutex);
+    const auto session = find(id);
+    await_commit(lock, *session);
+    if (base < 0 || base > session->length()) {
+      throw InvalidArgument("rebase: base is " + std::to_string(base) + ", outside the log [0, " +
+                            std::to_string(session->length()) + "]");
+    }
+    if (base == session->length() && tokens.empty()) {
+      throw InvalidArgument("rebase: base is the log's end, " + std::to_string(base) +
+                            ", and there are no tokens; a rebase replaces or adds at least one");
+    }
+    if (session->writer) {
+      ++counters.conflicts;
+      throw Conflict("session '" + session->id +
+                     "' runs a durable turn, which a rebase would pull the log away from; wait for its end");
+    }
+    check_length("rebase", *session, static_cast<std::size_t>(base) + tokens.size());
+    move_messages(messages, base);
+    // What replaces nothing is data like any other: it may confirm a guess.
+    const auto kind = base < session->length() ? JournalRecord::Kind::rebase : JournalRecord::Kind::append;
+    result.advanced_entries =
+        commit(lock, *session, {kind, base, Tokens(tokens.begin(), tokens.end()), std::move(messages), nullptr});
+    refresh_offers(*session);
+    wake_idle();
+    result.data_version = session->version;
+  }
+  flush_releases();
+  return result;
+}
+
+void SessionManager::Impl::check_length(const char* what, const Session& session, std::size_t length) const {
+  const auto& window = session.options.window;
+  if (window && length > static_cast<std::size_t>(window->max_tokens)) {
+    throw ContextOverflow(std::string(what) + ": the log of session '" + session.id + "' would be " +
+                          std::to_string(length) + " tokens long, its window's max_tokens is " +
+                          std::to_string(window->max_tokens) + "; " +
+                          (window->automatic ? "add less at once, or open the session with a larger window"
+                                             : "call slide(session, room) first, or add less at once"));
+  }
+  if (length < static_cast<std::size_t>(info.max_context_tokens)) return;
+  throw ContextOverflow(std::string(what) + ": the log of session '" + session.id + "' would be " +
+                        std::to_string(length) + " tokens long, and nothing could be asked in a context of " +
+                        std::to_string(info.max_context_tokens) +
+                        "; open a new session, or load the model with more context_tokens");
+}
+
 void SessionManager::Impl::await_commit(Lock& lock, const Session& session) {
   commit_done.wait(lock, [&] { return !session.committing; });
   if (session.closed) throw NotFound("no open session '" + session.id + "'; it was closed meanwhile");
@@ -65,7 +125,7 @@ void SessionManager::Impl::await_commit(Lock& lock, const Session& session) {
 std::int32_t SessionManager::Impl::commit(Lock& lock, Session& session, Commit change) {
   const bool first = change.kind == JournalRecord::Kind::open;
   const DataVersion version = session.version + (first && change.tokens.empty() ? 0 : 1);
-  if (journal) {
+  if (journal && !session.options.base_prefix) {  // declared anew at every start
     JournalRecord record;
     record.kind = change.kind;
     record.session = session.id;
@@ -92,7 +152,11 @@ std::int32_t SessionManager::Impl::commit(Lock& lock, Session& session, Commit c
   if (rebased) {
     session.log.resize(static_cast<std::size_t>(change.base));
     std::erase_if(session.messages, [&](const auto& m) { return m.end > change.base; });
-    ++counters.rebases;
+    std::erase_if(session.lengths, [&](const auto& known) { return known.second > change.base; });
+    if (!change.slides) {
+      ++counters.rebases;
+      if (session.window && change.base < session.window->cut.cut) drop_window(session);
+    }
   }
   session.log.insert(session.log.end(), change.tokens.begin(), change.tokens.end());
   session.messages.insert(session.messages.end(), change.messages.begin(), change.messages.end());
@@ -124,12 +188,13 @@ std::int32_t SessionManager::Impl::settle_entries(Session& session, const Commit
       ++counters.entries_advanced;
       continue;
     }
-    if (entry->worked) {
+    if (change.slides) {
+      if (entry->worked) record_outcome(*entry, EntryOutcome::cancelled);
+    } else if (entry->worked || entry == change.used) {
       worked[kind] = true;
       const bool was_used = entry == change.used;
       used[kind] = used[kind] || was_used;
-      const auto outcome = was_used ? EntryOutcome::used : EntryOutcome::stale;
-      ++counters.entry_outcomes[static_cast<std::size_t>(outcome)][kind];
+      record_outcome(*entry, was_used ? EntryOutcome::used : EntryOutcome::stale);
     }
     if (entry->guess.persistent) {
       refund_bytes(*entry);
@@ -152,11 +217,9 @@ void SessionManager::Impl::join_queued(Lock& lock, Session& session) {
   while (!session.queued.empty()) {
     PendingAppend next = std::move(session.queued.front());
     session.queued.pop_front();
-    for (MessageSpan& message : next.messages) {
-      message.begin += session.length();
-      message.end += session.length();
-    }
     try {
+      slide_ahead(lock, session, next.tokens, static_cast<Position>(next.tokens.size()) + 1);
+      move_messages(next.messages, session.length());
       commit(
           lock, session,
           {JournalRecord::Kind::append, session.length(), std::move(next.tokens), std::move(next.messages), nullptr});

@@ -1,4 +1,4 @@
-// Idle work: what a session offers to the scheduler, and how its results become entries.
+// Idle work: the requests that pay for what was offered, and how their results become entries.
 #include <algorithm>
 #include <chrono>
 
@@ -7,7 +7,17 @@
 
 namespace poise {
 
-bool IdleJob::valid() const noexcept { return !session->closed && (!entry || entry->generation == generation); }
+namespace {
+
+/// A thought is decoded ahead in pieces, so that worthier candidates need not wait for its end.
+constexpr std::int32_t kThoughtPieceTokens = 32;
+
+}  // namespace
+
+bool IdleJob::valid() const noexcept {
+  if (session->closed || (entry && entry->generation != generation)) return false;
+  return !window || (session->window && session->window->owner == owner);
+}
 
 class SessionManager::Impl::IdleJobSink final : public Sink {
  public:
@@ -41,173 +51,6 @@ class SessionManager::Impl::IdleJobSink final : public Sink {
   std::shared_ptr<IdleJob> job_;
 };
 
-// ---- anticipations -----------------------------------------------------------------------------
-
-AnticipationId SessionManager::Impl::anticipate(const SessionId& id, Anticipation guess) {
-  check_tokens(guess.tokens, "anticipate");
-  check_tokens(guess.suffix, "anticipate: suffix");
-  check_tokens(guess.completion_stops, "anticipate: completion_stops");
-  if (guess.tokens.empty()) {
-    throw InvalidArgument("anticipate: no tokens; a guess adds at least one behind the log");
-  }
-  if (!(guess.weight >= 0.0 && guess.weight <= 1.0)) {
-    throw InvalidArgument("anticipate: weight is " + std::to_string(guess.weight) + "; it is a probability in [0, 1]");
-  }
-  if (guess.completion_tokens < 0 || (guess.completion_tokens > 0 && guess.completion_stops.empty())) {
-    throw InvalidArgument("anticipate: completion_tokens is " + std::to_string(guess.completion_tokens) + " with " +
-                          std::to_string(guess.completion_stops.size()) +
-                          " completion_stops; a completion needs a length and a stop");
-  }
-  Lock lock(mutex);
-  const auto session = find(id);
-  await_commit(lock, *session);
-  if (const auto equal = session->entries.find_equal(guess)) {
-    equal->guess.weight = guess.weight;
-    equal->guess.label = guess.label;
-    equal->guess.source = guess.source;
-    refresh_offers(*session);
-    return equal->id;
-  }
-  if (session->entries.all().size() >= options.max_entries_per_session) {
-    throw ResourceExhausted("anticipate: session '" + session->id + "' has " +
-                            std::to_string(session->entries.all().size()) +
-                            " anticipations, the limit (max_entries_per_session); retract one first");
-  }
-  auto entry = std::make_shared<Entry>();
-  entry->id = next_anticipation++;
-  entry->guess = std::move(guess);
-  entry->reset(session->version);
-  session->entries.all().emplace(entry->id, entry);
-  ++counters.entries;
-  refresh_offers(*session);
-  wake_idle();
-  return entry->id;
-}
-
-void SessionManager::Impl::retract(const SessionId& id, AnticipationId anticipation) {
-  {
-    Lock lock(mutex);
-    const auto session = find(id);
-    const auto entry = session->entries.find(anticipation);
-    if (!entry) return;
-    if (entry->worked) record_outcome(*entry, EntryOutcome::cancelled);
-    drop_entry(*session, entry);
-    if (job && job->session == session && !job->valid()) cancel_job_of(*session);
-    refresh_offers(*session);
-  }
-  flush_releases();
-}
-
-// ---- offers ------------------------------------------------------------------------------------
-
-IdleCandidate SessionManager::Impl::remaining_work(const Session& session, const Entry& entry,
-                                                   Position log_missing) const {
-  IdleCandidate work;
-  work.session = session.key;
-  work.anticipation = entry.id;
-  work.tenant = session.tenant_key;
-  work.kind = entry.guess.kind;
-  work.weight = entry.guess.weight;
-  work.decides = entry.decides;
-  const auto tokens = static_cast<std::int32_t>(entry.tokens.size());
-  const auto room = info.max_context_tokens - session.length() - tokens;
-  if (room < 1 || entry.evicted) return work;  // could not be asked either; would push others out again
-  const std::int32_t ahead = std::min(session.options.continuation_tokens, room - 1);
-  if (entry.completing) {
-    work.prefill_tokens = std::max(1, log_missing + tokens);
-    const auto written = tokens - static_cast<std::int32_t>(entry.guess.tokens.size());
-    work.completion_tokens = std::clamp(entry.guess.completion_tokens - written, 1, std::max(1, room - 1));
-  } else if (!entry.decides) {
-    if (!entry.worked) work.prefill_tokens = std::max(1, log_missing + tokens);
-  } else if (!entry.ready) {
-    work.prefill_tokens = std::max(1, log_missing + tokens);
-    work.decode_tokens = ahead;
-  } else if (!entry.continuation_done) {
-    work.decoded_tokens = static_cast<std::int32_t>(entry.continuation.size());
-    work.decode_tokens = std::max(0, ahead - work.decoded_tokens);
-  }
-  return work;
-}
-
-TokenSpan SessionManager::Impl::begun_tokens(const Session& session, const Entry& entry) const {
-  if (entry.owner != kNoOwner) return {};
-  Tokens context = session.log;
-  context.insert(context.end(), entry.tokens.begin(), entry.tokens.end());
-  const Position resident = executor->resident_prefix(context, session.kv, session.owner);
-  return TokenSpan(entry.tokens).first(static_cast<std::size_t>(std::max(0, resident - session.length())));
-}
-
-void SessionManager::Impl::refresh_offers(Session& session) {
-  if (session.closed || session.active() || !session.idle_error.empty() || !options.preposition ||
-      !session.options.preposition) {
-    scheduler.withdraw_session(session.key, session.closed);
-    return;
-  }
-  const Position resident = executor->resident_prefix(session.log, session.kv, session.owner);
-  settle_versions(session, resident);
-  const Position log_missing = session.length() - resident;
-  const auto begun = session.entries.find(session.begun_entry);
-  const TokenSpan behind = begun ? begun_tokens(session, *begun) : TokenSpan{};
-  const auto missing = [&](const Entry& entry) {
-    const bool own_sequence = entry.owner != kNoOwner;
-    return log_missing - (own_sequence ? 0 : static_cast<Position>(common_prefix(entry.tokens, behind)));
-  };
-  // Guesses share the place behind the log. Unless another one is worth more, what was begun there is finished first:
-  // equal ones that took turns would push each other out for ever.
-  const double begun_value = behind.empty() ? 0.0 : scheduler.value(remaining_work(session, *begun, missing(*begun)));
-  bool anything = false;
-  for (const auto& [id, entry] : session.entries.all()) {
-    const IdleCandidate work = remaining_work(session, *entry, missing(*entry));
-    if (work.prefill_tokens == 0 && work.completion_tokens == 0 && work.decode_tokens == 0) {
-      scheduler.withdraw(session.key, id);
-      continue;
-    }
-    anything = true;
-    const bool pushes_out = work.prefill_tokens > 0 && entry != begun && entry->owner == kNoOwner;
-    if (pushes_out && begun_value > 0.0 && scheduler.value(work) <= begun_value) {
-      scheduler.withdraw(session.key, id);
-    } else {
-      scheduler.offer(work);
-    }
-  }
-  // The last id of an answer has no KV yet; alone it is not worth a step.
-  if (!anything && log_missing > 1) {
-    IdleCandidate work;
-    work.session = session.key;
-    work.tenant = session.tenant_key;
-    work.decides = false;
-    work.prefill_tokens = log_missing;
-    scheduler.offer(work);
-    return;
-  }
-  scheduler.withdraw(session.key, 0);
-  if (!anything) offer_placement(session);
-}
-
-void SessionManager::Impl::offer_placement(Session& session) {
-  const Entry* best = nullptr;
-  double best_value = 0.0;
-  for (const auto& [id, entry] : session.entries.all()) {
-    if (!entry->worked || entry->tokens.empty() || entry->owner != kNoOwner) continue;
-    const double value = scheduler.probability(session.key, entry->guess.kind) * entry->guess.weight *
-                         static_cast<double>(entry->tokens.size());
-    if (value > best_value) {
-      best = entry.get();
-      best_value = value;
-    }
-  }
-  if (best == nullptr || best->id == session.resident_entry) return;
-  IdleCandidate work;
-  work.session = session.key;
-  work.anticipation = best->id;
-  work.tenant = session.tenant_key;
-  work.kind = best->guess.kind;
-  work.weight = best->guess.weight;
-  work.decides = false;
-  work.prefill_tokens = static_cast<std::int32_t>(best->tokens.size());
-  scheduler.offer(work);
-}
-
 // ---- jobs --------------------------------------------------------------------------------------
 
 void SessionManager::Impl::cancel_job_of(const Session& session) {
@@ -230,21 +73,27 @@ std::shared_ptr<IdleJob> SessionManager::Impl::plan_job(const IdleCandidate& can
     planned->entry = session->entries.find(candidate.anticipation);
     if (!planned->entry) return nullptr;
     plan_entry_job(*planned, request);
+  } else if (!session->log_first) {
+    if (!session->window) return nullptr;
+    plan_window_job(*planned, request);
   }
   request.owner = planned->owner;
-  const OpenOptions& kept = session->options;
-  request.retention.clear();
-  if (session->length() > 0) {
-    request.retention.push_back({0, session->length(), kept.retention_priority, kept.time_to_live});
+  if (!planned->window) {
+    const OpenOptions& kept = session->options;
+    if (session->length() > 0) {
+      request.retention.push_back({0, session->length(), kept.retention_priority, kept.time_to_live});
+    }
+    request.retention.push_back({session->length(), -1, kSpeculativePriority, kept.time_to_live});
   }
-  request.retention.push_back({session->length(), -1, kSpeculativePriority, kept.time_to_live});
 
   // Slices: an idle step may not compute more than the executor's quantum.
   const Position resident = executor->resident_prefix(request.context, request.key, request.owner);
   const auto length = static_cast<Position>(request.context.size());
-  if (info.idle_quantum_tokens > 0 && length - resident > info.idle_quantum_tokens) {
+  // A new session's first slice begins behind its base prefix, so that the executor weighs the copy against all of it.
+  const Position begin = resident > 0 ? resident : base_tokens(*session, request.context);
+  if (info.idle_quantum_tokens > 0 && length - begin > info.idle_quantum_tokens) {
     planned->stage = IdleJob::Stage::prefill;
-    request.context.resize(static_cast<std::size_t>(resident + info.idle_quantum_tokens));
+    request.context.resize(static_cast<std::size_t>(begin + info.idle_quantum_tokens));
     request.max_new_tokens = 0;
     request.output_start = -1;  // it would lie behind the slice
     request.logits = {};
@@ -292,11 +141,19 @@ void SessionManager::Impl::plan_entry_job(IdleJob& planned, Request& request) {
       request.context.push_back(known.token.token);
     }
     request.sampling = entry.sampling;
-    request.stop_tokens = session.options.stop_tokens.empty() ? info.end_tokens : session.options.stop_tokens;
+    request.stop_tokens = stop_tokens_of(session);
     request.max_new_tokens = work.decode_tokens;
-    if (request.max_new_tokens > 0) {
-      request.logits.generated = true;
-    } else {
+    if (const Thought* thought = thought_of(session, entry); thought != nullptr && thought->inside) {
+      const std::int32_t thinking = session.options.thought->tokens - thought->tokens;
+      request.max_new_tokens = std::min({work.decode_tokens, thinking, kThoughtPieceTokens});
+      request.stop_tokens.push_back(session.options.thought->end.back());  // what follows it counts otherwise
+    } else if (thought != nullptr) {
+      request.stop_tokens.push_back(session.options.thought->begin.back());
+    }
+    request.logits.generated = request.max_new_tokens > 0;
+    request.constraint = entry.guess.constraint;
+    // Asked for as a row of the context where no first token is chosen from it: none is wanted, or it is forced.
+    if (!entry.ready && (request.max_new_tokens == 0 || request.constraint)) {
       request.logits.context_positions = {planned.decision_position - 1};
     }
   } else {
@@ -381,6 +238,10 @@ void SessionManager::Impl::on_job_token(IdleJob& done, const GeneratedToken& tok
     }
   } else if (entry.ready) {
     entry.continuation.push_back({token, std::move(done.pending_row)});
+    if (Thought* thought = thought_of(*done.session, entry)) {
+      if (thought->inside) ++counters.idle_thought_tokens;
+      thought->feed(*done.session->options.thought, token.token);
+    }
   }
   done.pending_row.reset();
 }
@@ -393,19 +254,24 @@ void SessionManager::Impl::finish_job(const std::shared_ptr<IdleJob>& done, cons
   counters.idle_prefilled_tokens += static_cast<std::uint64_t>(completion.prefilled_tokens);
   counters.idle_decoded_tokens += static_cast<std::uint64_t>(completion.generated_tokens);
   counters.idle_time += completion.prefill + completion.decode;
+  note_start(session, session.log, completion);
   if (completion.reason == FinishReason::cancelled) {
     ++counters.idle_jobs_cancelled;
+    if (!completion.error.empty()) {  // no sequence is to be had: not asked for again before one is given up
+      session.idle_error = completion.error;
+      without_sequence.push_back(session.key);
+    }
   } else if (completion.reason == FinishReason::error) {
     session.idle_error = completion.error;  // until the session changes: never a hot loop of failures
     ++counters.idle_jobs_failed;
   } else if (done->valid()) {
-    finish_stage(*done);
+    finish_stage(*done, completion);
   }
   refresh_offers(session);
   wake_idle();
 }
 
-void SessionManager::Impl::finish_stage(IdleJob& done) {
+void SessionManager::Impl::finish_stage(IdleJob& done, const Completion& completion) {
   Session& session = *done.session;
   const bool in_place = done.owner == session.owner;
   if (done.stage == IdleJob::Stage::prefill || !done.entry) {
@@ -414,6 +280,7 @@ void SessionManager::Impl::finish_stage(IdleJob& done) {
         session.resident_entry = 0;  // the place behind the log is being rewritten
       }
       session.begun_entry = done.entry->id;
+      done.entry->begun = true;
     }
     return;
   }
@@ -431,7 +298,11 @@ void SessionManager::Impl::finish_stage(IdleJob& done) {
     case IdleJob::Stage::decide:
     case IdleJob::Stage::extend:
       if (entry.ready) {
-        entry.continuation_done = true;
+        const auto room = info.max_context_tokens - session.length() - static_cast<Position>(entry.tokens.size()) - 1;
+        const Tokens& stops = stop_tokens_of(session);
+        entry.continuation_done =
+            !entry.thought || completion.generated_tokens == 0 || continuation_left(session, entry, room) == 0 ||
+            std::find(stops.begin(), stops.end(), entry.continuation.back().token.token) != stops.end();
       } else {
         // No memory for the distribution: what remains is its KV.
         entry.decides = false;

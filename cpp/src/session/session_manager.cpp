@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
 
 #include "gate/gate.h"
 #include "poise/error.h"
@@ -65,6 +66,7 @@ void SessionManager::Impl::stop() {
   }
   for (const auto& [key, session] : sessions_by_key) {
     owners.push_back(session->owner);
+    if (session->window) owners.push_back(session->window->owner);
     for (const auto& [id, entry] : session->entries.all()) owners.push_back(entry->owner);
   }
   for (const auto& [owner, keep] : releases) owners.push_back(owner);
@@ -115,12 +117,17 @@ std::shared_ptr<Session> SessionManager::Impl::add_session(Lock& lock, OpenOptio
                           std::to_string(info.max_context_tokens) +
                           "; shorten the history or load the model with more context_tokens");
   }
+  if (opened.window && static_cast<Position>(log.size()) > opened.window->max_tokens) {
+    throw ContextOverflow("open: " + std::to_string(log.size()) + " tokens exceed the window's max_tokens of " +
+                          std::to_string(opened.window->max_tokens) + "; shorten the history or widen the window");
+  }
   const TenantKey tenant = tenant_key(opened.tenant);
-  if (sessions.size() >= options.max_sessions) {
-    throw ResourceExhausted("open: " + std::to_string(sessions.size()) +
+  check_base_prefix(opened, log.size(), tenant);
+  if (!opened.base_prefix && counters.sessions_open >= options.max_sessions) {
+    throw ResourceExhausted("open: " + std::to_string(counters.sessions_open) +
                             " sessions are open, the limit (max_sessions); close one first");
   }
-  if (tenant_sessions[tenant] >= options.max_sessions_per_tenant) {
+  if (!opened.base_prefix && tenant_sessions[tenant] >= options.max_sessions_per_tenant) {
     throw ResourceExhausted("open: tenant '" + opened.tenant + "' has " + std::to_string(tenant_sessions[tenant]) +
                             " sessions, the limit (max_sessions_per_tenant); close one first");
   }
@@ -128,22 +135,20 @@ std::shared_ptr<Session> SessionManager::Impl::add_session(Lock& lock, OpenOptio
   session->key = next_session++;
   session->id = mint_id();
   session->tenant_key = tenant;
-  session->kv = {tenant, opened.adapter_id, opened.adapter_scale};
+  session->kv = {tenant, opened.adapter_id, opened.adapter_scale, opened.text_salt};
   session->owner = next_owner++;
   session->expected_sampling = opened.sampling;
   session->options = std::move(opened);
   session->lengths.emplace_back(0, 0);
   sessions.emplace(session->id, session);
   sessions_by_key.emplace(session->key, session);
-  ++tenant_sessions[tenant];
-  ++counters.sessions_open;
+  enlist(session);
   try {
     commit(lock, *session, {JournalRecord::Kind::open, 0, std::move(log), std::move(messages), nullptr});
   } catch (...) {
     sessions.erase(session->id);
     sessions_by_key.erase(session->key);
-    --tenant_sessions[tenant];
-    --counters.sessions_open;
+    delist(session);
     throw;
   }
   return session;
@@ -161,6 +166,12 @@ SessionId SessionManager::Impl::open(const OpenOptions& asked) {
                           "; it must be at least 0");
   }
   check_messages(asked.messages, asked.tokens.size());
+  if (asked.window) validate(*asked.window, info.max_context_tokens);
+  if (asked.thought) {
+    check_tokens(asked.thought->begin, "open: thought.begin");
+    check_tokens(asked.thought->end, "open: thought.end");
+    validate(*asked.thought);
+  }
   OpenOptions opened = asked;
   opened.tokens.clear();
   opened.messages.clear();
@@ -184,8 +195,11 @@ SessionId SessionManager::Impl::fork(const SessionId& id, std::optional<Position
   for (const MessageSpan& message : parent->messages) {
     if (message.end <= length) messages.push_back(message);
   }
-  const auto child = add_session(lock, parent->options, Tokens(parent->log.begin(), parent->log.begin() + length),
+  OpenOptions opened = parent->options;
+  opened.base_prefix = false;
+  const auto child = add_session(lock, std::move(opened), Tokens(parent->log.begin(), parent->log.begin() + length),
                                  std::move(messages));
+  child->kv_started = !parent->options.base_prefix;  // otherwise its KV is the parent's, whatever that began with
   for (const auto& [old_id, entry] : parent->entries.all()) {
     if (!entry->guess.persistent) continue;
     auto copy = std::make_shared<Entry>();  // declared again; nothing paid, nothing drawn is shared
@@ -217,12 +231,12 @@ void SessionManager::Impl::close(const SessionId& id) {
       if (entry->worked) record_outcome(*entry, EntryOutcome::cancelled);
       drop_entry(*session, entry);
     }
+    drop_window(*session);
     releases.emplace_back(session->owner, 0);
     sessions.erase(session->id);
     sessions_by_key.erase(session->key);
-    --tenant_sessions[session->tenant_key];
-    --counters.sessions_open;
-    if (journal) {
+    delist(session);
+    if (journal && !session->options.base_prefix) {
       JournalRecord record;
       record.kind = JournalRecord::Kind::close;
       record.session = session->id;
@@ -247,6 +261,20 @@ void SessionManager::Impl::flush_releases() {
     due.swap(releases);
   }
   for (const auto& [owner, keep] : due) executor->release(owner, keep);
+  if (!due.empty()) {
+    const std::lock_guard lock(mutex);
+    offer_again();
+  }
+}
+
+void SessionManager::Impl::offer_again() {
+  for (const SessionKey key : std::exchange(without_sequence, {})) {
+    const auto found = sessions_by_key.find(key);
+    if (found == sessions_by_key.end()) continue;
+    found->second->idle_error.clear();
+    refresh_offers(*found->second);
+  }
+  wake_idle();
 }
 
 void SessionManager::Impl::settle_versions(Session& session, Position resident) const {
@@ -269,8 +297,12 @@ SessionState SessionManager::Impl::state(const SessionId& id) {
   settle_versions(*session, state.resident_tokens);
   const auto [oldest, length] = session->lengths.front();
   state.resident_version = length - 1 <= state.resident_tokens ? oldest : 0;
+  state.window_dropped_tokens = session->window_dropped_tokens;
+  state.window_prepared = window_prepared(*session);
   state.busy = session->writer != nullptr;
   state.idle_error = session->idle_error;
+  state.base_prefix = session->options.base_prefix;
+  state.prefix_use = session->prefix_use;
   for (const auto& [entry_id, entry] : session->entries.all()) {
     EntryState out;
     out.id = entry_id;
@@ -282,6 +314,7 @@ SessionState SessionManager::Impl::state(const SessionId& id) {
     out.label = entry->guess.label;
     out.tokens = static_cast<std::int32_t>(entry->tokens.size());
     out.continuation_tokens = static_cast<std::int32_t>(entry->continuation.size());
+    if (entry->thought) out.thought_tokens = entry->thought->tokens;
     out.decides = entry->decides;
     out.ready = entry->ready != nullptr;
     if (entry->ready) {
@@ -312,6 +345,15 @@ AppendResult SessionManager::append(const SessionId& session, TokenSpan tokens, 
   return impl_->append(session, tokens, std::move(messages));
 }
 
+AppendResult SessionManager::rebase(const SessionId& session, Position base, TokenSpan tokens,
+                                    std::vector<MessageSpan> messages) {
+  return impl_->rebase(session, base, tokens, std::move(messages));
+}
+
+std::optional<WindowDrop> SessionManager::slide(const SessionId& session, Position room) {
+  return impl_->slide(session, room);
+}
+
 TurnId SessionManager::turn(const SessionId& session, TurnRequest request, std::shared_ptr<TurnSink> sink) {
   return impl_->turn(session, std::move(request), std::move(sink));
 }
@@ -340,7 +382,7 @@ std::vector<SessionId> SessionManager::sessions(const std::string& tenant) const
   std::vector<SessionId> ids;
   const std::lock_guard lock(impl_->mutex);
   for (const auto& [id, session] : impl_->sessions) {
-    if (session->options.tenant == tenant) ids.push_back(id);
+    if (session->options.tenant == tenant && !session->options.base_prefix) ids.push_back(id);
   }
   std::sort(ids.begin(), ids.end());
   return ids;

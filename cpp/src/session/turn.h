@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "entry/entry_store.h"
 #include "poise/session.h"
@@ -32,9 +33,9 @@ struct Turn {
   Position base = 0;  ///< length of the log that the request's tokens follow
   Tokens context;     ///< log[0, base) + request
   OwnerId owner = kNoOwner;
-  OwnerId released_owner = kNoOwner;  ///< given up when the turn ends: the one that a branch replaced
-  EntryStore::Overlap overlap;        ///< the entry whose KV the request may resume from
-  bool log_is_base = true;            ///< false: the turn rebases
+  std::vector<OwnerId> released_owners;  ///< given up when the turn ends: what a branch or a slide replaced
+  EntryStore::Overlap overlap;           ///< the entry whose KV the request may resume from
+  bool log_is_base = true;               ///< false: the turn rebases
 
   std::recursive_mutex mutex;
   TurnStart start;
@@ -42,7 +43,8 @@ struct Turn {
   bool started = false;  ///< on_start was sent
   bool ended = false;
   std::int32_t prepaid_answer_tokens = 0;
-  bool follows_ready = false;  ///< the executor request continues an answer that began from an entry
+  bool follows_ready = false;            ///< the executor request continues an answer that began from an entry
+  std::int32_t fresh_answer_tokens = 0;  ///< then: answer tokens before it that never had KV
   std::optional<RequestId> request_id;
 };
 

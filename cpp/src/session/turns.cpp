@@ -1,4 +1,4 @@
-// A turn: choosing its path, answering from an entry, asking the executor for the rest.
+// A turn: choosing its path, asking the executor, its end.
 #include <algorithm>
 
 #include "gate/gate.h"
@@ -23,7 +23,8 @@ class SessionManager::Impl::TurnRequestSink final : public Sink {
       out.token = token.token;
       out.logprob = token.logprob;
       out.top_logprobs = token.top_logprobs;
-      ++turn_->end.decoded_tokens;
+      out.forced = token.forced;
+      turn_->end.decoded_tokens += token.forced ? 0 : 1;
       manager.emit(turn_, std::move(out));
     });
   }
@@ -32,8 +33,8 @@ class SessionManager::Impl::TurnRequestSink final : public Sink {
     with_manager([&](Impl& manager) {
       TurnEnd& end = turn_->end;
       if (turn_->follows_ready) {
-        // The last answer token never had KV; whatever else was prefilled was computed before.
-        end.reprefilled_tokens = std::max(0, done.prefilled_tokens - 1);
+        // Answer tokens that the entry had not decoded never had KV; whatever else was prefilled was computed before.
+        end.reprefilled_tokens = std::max(0, done.prefilled_tokens - turn_->fresh_answer_tokens);
         end.reused_tokens = end.context_tokens - end.reprefilled_tokens;
       } else {
         end.reused_tokens = done.reused_tokens;
@@ -41,9 +42,11 @@ class SessionManager::Impl::TurnRequestSink final : public Sink {
       }
       {
         const std::lock_guard lock(manager.mutex);
-        manager.scheduler.on_request_work(done.prefilled_tokens, done.prefill, done.generated_tokens, done.decode);
+        if (turn_->owner != kNoOwner) manager.note_start(*turn_->session, turn_->context, done);
+        // Forced tokens are no decodes.
+        manager.scheduler.on_request_work(done.prefilled_tokens, done.prefill, end.decoded_tokens, done.decode);
         manager.counters.request_prefilled_tokens += static_cast<std::uint64_t>(done.prefilled_tokens);
-        manager.counters.request_decoded_tokens += static_cast<std::uint64_t>(done.generated_tokens);
+        manager.counters.request_decoded_tokens += static_cast<std::uint64_t>(end.decoded_tokens);
       }
       manager.finish(turn_, done.reason, done.error);
     });
@@ -91,6 +94,15 @@ void SessionManager::Impl::place_turn(Session& session, const std::shared_ptr<Tu
     throw InvalidArgument("turn: neither the log nor the request has a token; append something first");
   }
   const auto needed = context + static_cast<std::size_t>(request.max_new_tokens);
+  const auto& window = session.options.window;
+  if (window && request.durable && needed > static_cast<std::size_t>(window->max_tokens)) {
+    throw ContextOverflow("turn: log " + std::to_string(turn->base) + " + request " +
+                          std::to_string(request.tokens.size()) + " + max_new_tokens " +
+                          std::to_string(request.max_new_tokens) + " = " + std::to_string(needed) +
+                          " tokens exceed the window's max_tokens of " + std::to_string(window->max_tokens) + "; " +
+                          (window->automatic ? "shorten the request or lower max_new_tokens"
+                                             : "call slide(session, room) first, or shorten the request"));
+  }
   if (needed > static_cast<std::size_t>(info.max_context_tokens)) {
     throw ContextOverflow("turn: log " + std::to_string(turn->base) + " + request " +
                           std::to_string(request.tokens.size()) + " + max_new_tokens " +
@@ -125,55 +137,6 @@ void SessionManager::Impl::describe_entry(const Session& session, const Entry& e
   turn.start.entry_age_ms = to_ms(turn.asked_at - entry.made_at);
 }
 
-std::optional<ReadyPlan> SessionManager::Impl::plan_ready(Session& session, Turn& turn) {
-  const auto entry = session.entries.find_ready(turn.request.tokens, session.version);
-  if (!entry) return std::nullopt;
-  SamplingParams& sampling = turn.request.sampling;
-  bool adopts = false;
-  if (!sampling.seed) {
-    adopts = !sampling.greedy() && !entry->seed_used && entry->sampling.seed.has_value();
-    sampling.seed = adopts ? *entry->sampling.seed : random_seed();
-  }
-  if (adopts) entry->seed_used = true;  // an entry's randomness is consumed at most once
-  ReadyPlan plan{entry->ready, entry->continuation, false};
-  turn.start.continuation_tokens = std::max(1, static_cast<std::int32_t>(entry->continuation.size()));
-  plan.continuation_proven = sampling.same_distribution(entry->sampling) &&
-                             (sampling.greedy() || sampling.seed == entry->sampling.seed) && !turn.request.constraint &&
-                             turn.request.top_logprobs == 0;
-  describe_entry(session, *entry, turn);
-  turn.start.path = Path::ready;
-  turn.start.gap = entry->ready->statistics().gap;
-  turn.start.prepositioned_tokens = static_cast<std::int32_t>(entry->tokens.size());
-  turn.start.delta_tokens -= turn.start.prepositioned_tokens;
-  turn.overlap = {entry, entry->tokens.size()};
-  touch(session, entry);
-  return plan;
-}
-
-std::optional<GateVerdict> SessionManager::Impl::plan_gate(Session& session, Turn& turn) {
-  ++counters.gate_asked;
-  const auto entry = session.entries.find_gate(turn.request.tokens, session.version);
-  if (!entry) {
-    ++counters.gate_refused;
-    return std::nullopt;
-  }
-  GateVerdict verdict = judge(*entry->ready, *turn.request.gate);
-  if (!verdict.fires) {
-    ++counters.gate_refused;
-    return std::nullopt;
-  }
-  ++counters.gate_fired;
-  describe_entry(session, *entry, turn);
-  turn.start.path = Path::gate;
-  turn.start.gap = verdict.gap;
-  turn.start.gap_threshold = turn.request.gate->gap_threshold;
-  turn.start.prepositioned_tokens = static_cast<std::int32_t>(entry->tokens.size());
-  turn.start.delta_tokens -= turn.start.prepositioned_tokens;
-  turn.overlap = {entry, entry->tokens.size()};
-  touch(session, entry);
-  return verdict;
-}
-
 TurnId SessionManager::Impl::turn(const SessionId& id, TurnRequest request, std::shared_ptr<TurnSink> sink) {
   if (!sink) throw InvalidArgument("turn: the sink is null; pass one that receives the answer");
   const TimePoint asked_at = clock->now();
@@ -189,6 +152,7 @@ TurnId SessionManager::Impl::turn(const SessionId& id, TurnRequest request, std:
     const auto session = find(id);
     await_commit(lock, *session);
     turn->session = session;
+    slide_ahead_of(lock, *session, turn->request);
     place_turn(*session, turn);
     turn->id = next_turn++;
     turn->start.turn = turn->id;
@@ -200,7 +164,7 @@ TurnId SessionManager::Impl::turn(const SessionId& id, TurnRequest request, std:
     session->expected_sampling = std::move(expected);
     if (turn->request.use_entries && turn->log_is_base) {
       ready = plan_ready(*session, *turn);
-      if (!ready && turn->request.gate) gate = plan_gate(*session, *turn);
+      if (!ready && turn->request.gate && !turn->request.constraint) gate = plan_gate(*session, *turn);
       if (!ready && !gate) {
         turn->overlap = session->entries.find_overlap(turn->request.tokens, session->version);
         if (turn->overlap.entry) describe_entry(*session, *turn->overlap.entry, *turn);
@@ -210,7 +174,7 @@ TurnId SessionManager::Impl::turn(const SessionId& id, TurnRequest request, std:
     const auto& entry = turn->overlap.entry;
     if (entry && entry->owner != kNoOwner && turn->owner == session->owner) {
       // The branch becomes the session's own sequence; the old one goes when the turn ends.
-      turn->released_owner = session->owner;
+      turn->released_owners.push_back(session->owner);
       session->owner = turn->owner = entry->owner;
       entry->owner = kNoOwner;
     }
@@ -234,99 +198,6 @@ TurnId SessionManager::Impl::turn(const SessionId& id, TurnRequest request, std:
   }
   flush_releases();
   return turn->id;
-}
-
-void SessionManager::Impl::answer_from_entry(const std::shared_ptr<Turn>& turn, ReadyPlan plan) {
-  const std::lock_guard hold(turn->mutex);
-  const TurnRequest& request = turn->request;
-  const auto decision = static_cast<Position>(turn->context.size());
-  std::vector<std::uint32_t> mask;
-  const auto constraint = request.constraint ? request.constraint->clone() : nullptr;
-  if (constraint) mask.resize(mask_words(info.vocab_size));
-
-  std::uint64_t head = 0;
-  std::uint64_t full = 0;
-  const auto draw = [&](const ReadyRow& row) {
-    ScanRequest scan_request;
-    scan_request.params = &request.sampling;
-    scan_request.position = decision + static_cast<Position>(turn->end.answer.size());
-    std::vector<TokenCount> counts;
-    if (request.sampling.has_penalties()) {
-      Tokens context = turn->context;
-      context.insert(context.end(), turn->end.answer.begin(), turn->end.answer.end());
-      counts = count_tokens(context, decision);
-      scan_request.counts = counts;
-    }
-    if (constraint) {
-      constraint->fill_mask(mask);
-      scan_request.mask = mask;
-    }
-    const ScanResult result = row.scan(scan_request);
-    ++(result.from_head ? head : full);
-    TurnToken token;
-    token.token = result.token;
-    token.logprob = result.logprob;
-    if (request.top_logprobs > 0) {
-      token.top_logprobs =
-          poise::top_logprobs(row.logits(), scan_request, static_cast<std::size_t>(request.top_logprobs));
-    }
-    return token;
-  };
-
-  try {
-    bool going = true;
-    std::size_t index = 0;
-    while (going) {
-      const ContinuationToken* known = index < plan.continuation.size() ? &plan.continuation[index] : nullptr;
-      TurnToken token;
-      if (index == 0) {
-        token = draw(*plan.row);
-      } else if (known == nullptr) {
-        break;
-      } else if (plan.continuation_proven) {
-        token.token = known->token.token;
-        token.logprob = known->token.logprob;
-      } else if (known->row) {
-        token = draw(*known->row);
-      } else {
-        break;
-      }
-      token.prepositioned = true;
-      if (constraint) constraint->accept(token.token);
-      const bool agrees = known != nullptr && known->token.token == token.token;
-      going = emit(turn, std::move(token));
-      if (constraint && going && constraint->finished()) {
-        finish(turn, FinishReason::constraint);
-        going = false;
-      }
-      if (!agrees) break;
-      ++index;
-    }
-  } catch (const std::exception& error) {
-    finish(turn, FinishReason::error, error.what());
-  }
-  {
-    const std::lock_guard lock(mutex);
-    counters.scans_head += head;
-    counters.scans_full += full;
-  }
-  if (turn->ended) return;
-  turn->follows_ready = true;
-  request_tokens(turn);
-}
-
-void SessionManager::Impl::answer_from_gate(const std::shared_ptr<Turn>& turn, const GateVerdict& verdict) {
-  const std::lock_guard hold(turn->mutex);
-  {
-    const std::lock_guard lock(mutex);
-    ++counters.scans_head;  // the answers alone were looked at
-  }
-  TurnToken token;
-  token.token = verdict.token;
-  token.logprob = verdict.logprob;
-  token.prepositioned = true;
-  turn->start.continuation_tokens = 1;
-  if (emit(turn, std::move(token))) finish(turn, FinishReason::length);
 }
 
 void SessionManager::Impl::request_tokens(const std::shared_ptr<Turn>& turn) {
@@ -382,7 +253,7 @@ void SessionManager::Impl::start_from_executor(Turn& turn, std::int32_t reused_t
   turn.start.entry_age_ms = 0.0;
 }
 
-bool SessionManager::Impl::emit(const std::shared_ptr<Turn>& turn, TurnToken token) {
+bool SessionManager::Impl::emit(const std::shared_ptr<Turn>& turn, TurnToken token, bool constraint_finished) {
   if (turn->ended) return false;
   token.index = static_cast<std::int32_t>(turn->end.answer.size());
   turn->end.answer.push_back(token.token);
@@ -400,6 +271,8 @@ bool SessionManager::Impl::emit(const std::shared_ptr<Turn>& turn, TurnToken tok
   const Tokens& stops = turn->request.stop_tokens;
   if (std::find(stops.begin(), stops.end(), id) != stops.end()) {
     finish(turn, FinishReason::stop);
+  } else if (constraint_finished) {
+    finish(turn, FinishReason::constraint);
   } else if (static_cast<std::int32_t>(turn->end.answer.size()) >= turn->request.max_new_tokens) {
     finish(turn, FinishReason::length);
   }
@@ -472,10 +345,7 @@ void SessionManager::Impl::finish(const std::shared_ptr<Turn>& turn, FinishReaso
       if (!turn->request.answer_role.empty()) {
         change.messages.push_back({turn->request.answer_role, {}, asked, static_cast<Position>(change.tokens.size())});
       }
-      for (MessageSpan& message : change.messages) {
-        message.begin += turn->base;
-        message.end += turn->base;
-      }
+      move_messages(change.messages, turn->base);
       change.used = used;
       try {
         commit(lock, session, std::move(change));
@@ -490,7 +360,7 @@ void SessionManager::Impl::finish(const std::shared_ptr<Turn>& turn, FinishReaso
       if (turn->owner == session.owner && used->owner == kNoOwner) session.resident_entry = used->id;
     }
     if (end.reason == FinishReason::error) ++counters.turns_failed;
-    if (turn->released_owner != kNoOwner) releases.emplace_back(turn->released_owner, 0);
+    for (const OwnerId owner : turn->released_owners) releases.emplace_back(owner, 0);
     turns.erase(turn->id);
     if (session.writer == turn) session.writer.reset();
     std::erase(session.readers, turn);

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from poise.errors import InvalidArgument
 from poise.events import Notice, Text, ToolCall, TurnResult
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from rich.console import Console
 
     from poise.demo.scripts import DeskScript
     from poise.engine import Engine
     from poise.options import Sampling
+    from poise.prefix import BasePrefix
     from poise.turn import Turn
 
 _ROUNDS = 8  # tool calls in a row before the user is heard again
@@ -40,12 +44,23 @@ class Chat:
         self._system, self._desk = system, desk
         self._sampling, self._max_new_tokens = sampling, max_new_tokens
         self._tool_ms = tool_ms
+        self.types_ahead = False  # the status line says what was left to do at Enter
+        self._prefix = self._declare()  # before the first session: a reset starts from it
         self._open()
 
     def reset(self) -> None:
         """Starts over with an empty conversation."""
         self._session.close()
         self._open()
+
+    def typing(self, text: str) -> None:
+        """The next message as far as it is typed; commands are none."""
+        self._session.typing("" if text.lstrip().startswith("/") else text.strip())
+
+    def savings(self) -> str | None:
+        """What the declared beginning has saved, in words; nothing if it has not."""
+        savings = None if self._prefix is None else self._prefix.savings
+        return f"system prompt and tools: {savings}" if savings is not None and savings.sessions else None
 
     def say(self, text: str) -> None:
         """One message of the user, and the answers to the tool calls that follow from it.
@@ -63,13 +78,24 @@ class Chat:
                 self._console.print(f"[dim]tool: {escape(json.dumps(answer))}[/dim]", soft_wrap=True)
             result = self._show(session.turn(results=results, max_new_tokens=limit, keep_partial=True))
 
+    def _declare(self) -> BasePrefix | None:
+        system, tools = self._beginning
+        if system is None and not tools:
+            return None
+        try:
+            return self._engine.declare_prefix(system, tools=tools)
+        except InvalidArgument:  # the template has no beginning that conversations share
+            return None
+
     def _open(self) -> None:
-        desk = self._desk
-        self._session = self._engine.open_session(
-            desk.system if desk is not None else self._system,
-            tools=desk.tools if desk is not None else (),
-            sampling=self._sampling,
-        )
+        system, tools = self._beginning
+        self._session = self._engine.open_session(system, tools=tools, sampling=self._sampling)
+
+    @property
+    def _beginning(self) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
+        if self._desk is not None:
+            return self._desk.system, self._desk.tools
+        return self._system, ()
 
     def _show(self, turn: Turn) -> TurnResult:
         try:
@@ -84,12 +110,13 @@ class Chat:
             turn.cancel()
         self._console.out("")
         result = turn.result()
-        self._console.print(f"[dim]{escape(status_line(result))}[/dim]", soft_wrap=True)
+        self._console.print(f"[dim]{escape(status_line(result, typed=self.types_ahead))}[/dim]", soft_wrap=True)
         return result
 
 
-def status_line(result: TurnResult) -> str:
-    """One line: path, first-token time, what was prepared ahead, gap, and the whole turn."""
+def status_line(result: TurnResult, *, typed: bool = False) -> str:
+    """One line: path, first-token time, what was prepared ahead, gap, and the whole turn; `typed`: what was left
+    to prefill when Enter was pressed, by its name."""
     end = result.end
     parts = [result.path]
     if result.start is not None and result.start.label:
@@ -97,7 +124,7 @@ def status_line(result: TurnResult) -> str:
     parts.append(f"first token {end.timings.first_token_ms:.2f} ms")
     if result.start is not None:
         parts.append(f"{result.start.prepositioned_tokens} tokens prepared")
-    parts.append(f"{end.usage.prefilled_tokens} prefilled")
+    parts.append(f"{end.usage.prefilled_tokens} {'left to prefill at Enter' if typed else 'prefilled'}")
     if result.start is not None and result.start.gap is not None:
         parts.append(f"gap {result.start.gap:.2f}")
     parts.append(f"{end.usage.answer_tokens} tokens in {end.timings.total_ms:.0f} ms")

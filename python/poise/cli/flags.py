@@ -31,14 +31,8 @@ def add_engine_flags(parser: argparse.ArgumentParser, only: Collection[str] | No
                 **extra,
             )
         elif isinstance(item.default, tuple):
-            group.add_argument(
-                flag,
-                nargs="*",
-                choices=choices,
-                metavar="KIND",
-                help=f"{words}: {', '.join(item.default)}",
-                **extra,
-            )
+            shown = f"{words}: {', '.join(item.default)}" if item.default else f"{words} (default: none)"
+            group.add_argument(flag, nargs="*", choices=choices, metavar=item.metadata["metavar"], help=shown, **extra)
         else:
             kind = int if item.default is None else type(item.default)
             shown = words if item.default is None else f"{words} (default: {item.default})"

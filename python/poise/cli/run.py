@@ -11,6 +11,7 @@ from rich.markup import escape
 from poise.cli.chat import Chat
 from poise.cli.flags import engine_overrides, milliseconds
 from poise.cli.loading import load_engine, shipped_model
+from poise.cli.type_ahead import TypeAhead, on_terminal
 from poise.demo.scripts import DeskScript, held_out
 from poise.errors import Error
 from poise.options import Sampling
@@ -36,9 +37,11 @@ def run(arguments: argparse.Namespace) -> int:
             max_new_tokens=arguments.max_new_tokens,
             tool_ms=milliseconds(arguments.tool_ms, "--tool-ms"),
         )
+        keys = on_terminal(chat.typing) if arguments.type_ahead else None
+        chat.types_ahead = keys is not None
         if sys.stdin.isatty():
             console.print(f"[dim]{escape(_welcome(engine.info.model_name, desk))}[/dim]", soft_wrap=True)
-        while (line := _read()) is not None:
+        while (line := _read(keys)) is not None:
             if line in ("/quit", "/exit"):
                 break
             if line == "/reset":
@@ -51,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
                 chat.say(line)
             except Error as error:  # the session lives on
                 print(f"poise: {error}", file=sys.stderr)
+        if (savings := chat.savings()) is not None:
+            console.print(f"[dim]{escape(savings)}[/dim]", soft_wrap=True)
     return 0
 
 
@@ -66,12 +71,12 @@ def _welcome(model: str, desk: DeskScript | None) -> str:
     return "\n".join(lines)
 
 
-def _read() -> str | None:
+def _read(keys: TypeAhead | None) -> str | None:
     """The next message; empty lines are passed over. Nothing at the end of the input."""
     while True:
         try:
-            line = input("> " if sys.stdin.isatty() else "").strip()
+            line = keys.read("> ") if keys else input("> " if sys.stdin.isatty() else "")
         except (EOFError, KeyboardInterrupt):
             return None
-        if line:
-            return line
+        if line is None or line.strip():
+            return line and line.strip()

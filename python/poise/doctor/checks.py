@@ -132,6 +132,16 @@ def _model(model: dict[str, Any]) -> list[Check]:
         )
     else:
         checks.append(Check("step time", "ok", pace))
+    if model["copy_ms"] is not None:
+        worth = model["copy_ms"] / model["prefill_ms_per_token"]
+        checks.append(
+            Check(
+                "base prefixes",
+                "ok",
+                f"copying a prepared beginning into a new session takes {model['copy_ms']:.3f} ms, "
+                f"as long as prefilling {worth:.1f} tokens",
+            )
+        )
     if not model["can_roll_back"]:
         checks.append(
             Check(

@@ -20,7 +20,8 @@ _DECODE_TOKENS = 24
 def measure(path: Path, overrides: dict[str, Any]) -> dict[str, Any]:
     """Loads the model, prefills and decodes a little. Raises what Engine.load raises."""
     begin = time.perf_counter()
-    with Engine.load(path, preposition=False, max_sequences=1, **overrides) as engine:
+    # two sequences, so that the executor measures what a copy between them costs
+    with Engine.load(path, preposition=False, max_sequences=2, **overrides) as engine:
         load_ms = (time.perf_counter() - begin) * 1e3
         info, executor = engine.info, engine.executor
         assert isinstance(executor, _core.LlamaExecutor)
@@ -40,6 +41,7 @@ def measure(path: Path, overrides: dict[str, Any]) -> dict[str, Any]:
             "memory_plan": info.memory_plan,
             "prefill_ms_per_token": median(prefills),
             "step_ms": median(decodes),
+            "copy_ms": executor.stats().copy_us / 1e3 if info.can_roll_back else None,
             "idle_quantum_tokens": info.idle_quantum_tokens,
             "threads": executor.options.threads,
             "layout": executor.options.layout.name,

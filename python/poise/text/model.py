@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from poise.errors import InvalidArgument
+from poise.text.pattern import Pattern, parts_of
 from poise.text.template import CHATML, ChatTemplate
+from poise.text.thought import find_marks
 from poise.text.tokenizer import Tokenizer, Vocab
+from poise.tools.parser import CLOSE, OPEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from poise.text.messages import Message
+    from poise.text.pattern import Trace
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,11 @@ class RenderContext:
 class TextModel:
     """Shared by all sessions of an engine. Thread-safe."""
 
-    def __init__(self, vocab: Vocab, template: str | None = None) -> None:
+    def __init__(
+        self, vocab: Vocab, template: str | None = None, *, thought_marks: tuple[str, ...] | None = None
+    ) -> None:
         """`template` replaces the model file's own. A file without one gets ChatML if it has ChatML's
-        tokens, or none."""
+        tokens, or none. `thought_marks` replace those that the template uses; empty: none."""
         self.tokenizer = Tokenizer(vocab)
         source = template or vocab.chat_template()
         if not source and "<|im_start|>" in self.tokenizer.special.ids:
@@ -38,6 +45,12 @@ class TextModel:
         self.template = (
             ChatTemplate(source, bos_token=special(vocab.bos), eos_token=special(vocab.eos)) if source else None
         )
+        self.thought = find_marks(source, thought_marks)
+        control = self.tokenizer.control.items()
+        pair = (self.thought.begin, self.thought.end) if self.thought else ()
+        # Special tokens whose text an answer must show, so that its parts can be told.
+        self.tool_mark_ids = frozenset(token for token, text in control if text in (OPEN, CLOSE))
+        self.thought_mark_ids = frozenset(token for token, text in control if any(text in mark for mark in pair))
 
     def mark(self, message: Message) -> Message:
         """The message as it goes into the template: nothing in it can become a special token."""
@@ -63,14 +76,30 @@ class TextModel:
             arguments=context.arguments,
         )
 
-    def stable_ids(self, marked: str, *, at_start: bool = False) -> list[int]:
-        """The ids of marked text that no continuation of it can change, tried on continuations of each
-        kind."""
-        stable: list[int] | None = None
-        for continuation in ("a", " a", "\n\na", "0", ".", '{"', "\u00e9", "\u4e2d"):
-            ids = self.tokenizer.encode(marked + continuation, at_start=at_start).ids
-            stable = ids if stable is None else ids[: common(stable, ids)]
-        return stable or []
+    def end_of_turn(self) -> int | None:
+        """The special token that the template puts behind an answer; nothing if there is none."""
+        if self.template is None:
+            return None
+        said = ({"role": "user", "content": "question"}, {"role": "assistant", "content": "answer"})
+        try:
+            text = self.render([self.mark(message) for message in said], self.context(), prompt=False)
+        except InvalidArgument:
+            return None
+        tail = text[text.rfind("answer") + len("answer") :]
+        return next((token for _, token, _ in self.tokenizer.special.split(tail) if token is not None), None)
+
+    def trace(self, marked: Sequence[Message], context: RenderContext, trace: Trace, *, prompt: bool) -> Pattern | None:
+        """`render` with slots in place of contents; nothing if the template cannot be followed."""
+        if self.template is None:
+            return Pattern(tuple(part for message in marked for part in parts_of(message["content"])))
+        return self.template.trace(
+            marked,
+            trace,
+            tools=context.tools,
+            add_generation_prompt=prompt,
+            now=context.now,
+            arguments=context.arguments,
+        )
 
 
 def common(a: Sequence[Any], b: Sequence[Any]) -> int:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _MARK = "\ufdd0"
 _OWN = _MARK + "\ufdd1"  # a _MARK that was in the user's own text
 _BREAK = _MARK + "\ufdd2"
-_MARKS = re.compile(f"{_MARK}([\ufdd1\ufdd2])")
+_MARKS = re.compile(f"{_MARK}([\ufdd1-\ufdd3])")
+PLACE = _MARK + "\ufdd3"  # stands where something is looked for in a rendering; no text of its own
 
 
 def unmark(text: str) -> str:
@@ -55,6 +56,18 @@ class SpecialTokens:
         if any(text[:n] in self._tails for n in reach):
             text = _BREAK + text
         return text
+
+    def last_end(self, marked: str) -> int:
+        """Where the last special token of marked text ends; 0 if it has none."""
+        last = None
+        for last in self._pattern.finditer(marked):  # noqa: B007 - only the last one counts
+            pass
+        return last.end() if last else 0
+
+    def first(self, marked: str, begin: int = 0) -> tuple[int, int] | None:
+        """Begin and end of the first special token from a point on."""
+        found = self._pattern.search(marked, begin)
+        return found.span() if found else None
 
     def protect_all(self, value: Any) -> Any:
         """`protect` on every string inside a JSON value."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from poise.text.boundaries import Boundaries, find_boundaries
 from poise.text.segments import SpecialTokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+_SHORT = 32  # characters
 
 
 class Vocab(Protocol):
@@ -42,6 +47,10 @@ class Vocab(Protocol):
         """Jinja2 source; empty if the file has none."""
         ...
 
+    def metadata(self, key: str) -> str:
+        """A string of the file's metadata; empty if it has none of that name."""
+        ...
+
     def is_control(self, token: int) -> bool:
         """Whether a token stands for no text."""
         ...
@@ -70,10 +79,18 @@ class Tokenizer:
         }
         self.special = SpecialTokens({text: token for token, text in self.control.items()})
         self._strips: dict[int, tuple[bool, bool]] = {}
+        self._short: dict[str, tuple[int, ...]] = {}  # ids of short pieces: what templates write comes again and again
 
     def plain(self, text: str) -> list[int]:
         """Ids of user text: nothing in it is special."""
-        return list(self.vocab.tokenize(text, add_special=False, parse_special=False))
+        if len(text) > _SHORT:
+            return list(self.vocab.tokenize(text, add_special=False, parse_special=False))
+        known = self._short.get(text)
+        if known is None:
+            if len(self._short) >= 4096:
+                self._short.clear()
+            known = self._short[text] = tuple(self.vocab.tokenize(text, add_special=False, parse_special=False))
+        return list(known)
 
     def text(self, ids: list[int]) -> str:
         """The text of ids, special tokens left out."""
@@ -106,6 +123,29 @@ class Tokenizer:
                 text = text.rstrip()
             ids += self.plain(text)
         return Encoded(ids, boundaries)
+
+    def stable(self, marked: str, *, at_start: bool = False) -> list[int]:
+        """The ids of marked text that no continuation of it can change; see poise.text.boundaries."""
+        pieces = list(self.special.split(marked))
+        if not pieces or pieces[-1][1] is not None:
+            return self.encode(marked, at_start=at_start).ids
+        text, begin = pieces[-1][0], pieces[-2][2] if len(pieces) > 1 else 0
+        before = pieces[-2][1] if len(pieces) > 1 else None
+        if before is not None and self._strip(before)[1]:
+            text = text.lstrip()
+        ids = self.encode(marked[:begin], at_start=at_start).ids if begin or at_start else []
+        cut = self._boundaries.last_cut(text)
+        return ids + self.plain(text[:cut]) if cut else ids
+
+    @cached_property
+    def _boundaries(self) -> Boundaries:
+        """Found on first use: it looks at every token."""
+        pieces = [
+            b"" if token in self.control else self.vocab.detokenize([token], render_special=False)
+            for token in range(len(self.vocab))
+        ]
+        metadata = self.vocab.metadata
+        return find_boundaries(metadata("tokenizer.ggml.model"), metadata("tokenizer.ggml.pre") or "default", pieces)
 
     def _strip(self, token: int) -> tuple[bool, bool]:
         """Whether the vocabulary swallows white space (left of, right of) a special token; found by

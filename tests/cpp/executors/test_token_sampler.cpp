@@ -1,6 +1,7 @@
 // A split request chooses what the unsplit one would, given equal rows; and what ends a request.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -120,4 +121,63 @@ TEST_CASE("a row that is not a number is an error, never a token") {
   std::vector<float> row = row_at(1);
   row[3] = std::numeric_limits<float>::quiet_NaN();
   CHECK_THROWS_AS(static_cast<void>(sampler.choose(row, 1)), ScanError);
+}
+
+namespace {
+
+// Forces 4, 5, 6, 7 in pieces of two; counts how often it is asked.
+class Pieces final : public Constraint {
+ public:
+  void fill_mask(std::span<std::uint32_t> mask) const override { std::fill(mask.begin(), mask.end(), ~0U); }
+  [[nodiscard]] Tokens forced() const override {
+    ++asked;
+    Tokens piece;
+    for (std::size_t at = accepted; at < std::min<std::size_t>(accepted + 2, 4); ++at) {
+      piece.push_back(static_cast<TokenId>(4 + at));
+    }
+    return piece;
+  }
+  void accept(TokenId /*token*/) override { ++accepted; }
+  void rollback(std::size_t count) override { accepted -= count; }
+  [[nodiscard]] bool finished() const override { return false; }
+  [[nodiscard]] std::unique_ptr<Constraint> clone() const override { return std::make_unique<Pieces>(*this); }
+
+  std::size_t accepted = 0;
+  static inline int asked = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a forced run is asked for piece by piece, and a free position once") {
+  Request request;
+  request.context = {1};
+  request.constraint = std::make_shared<Pieces>();
+  TokenSampler sampler(request, 1, kVocab);
+  Pieces::asked = 0;
+  Tokens made;
+  while (const auto token = sampler.forced(static_cast<Position>(1 + made.size()))) {
+    CHECK(token->forced);
+    CHECK(token->logprob == 0.0F);
+    CHECK(token->position == static_cast<Position>(1 + made.size()));
+    made.push_back(token->token);
+    CHECK(!sampler.accept(token->token));
+  }
+  CHECK(made == Tokens{4, 5, 6, 7});
+  CHECK(Pieces::asked == 3);
+  CHECK(!sampler.forced(5));
+  CHECK(Pieces::asked == 3);
+  // another id than the forced one ends the run
+  TokenSampler stray(request, 1, kVocab);
+  CHECK(stray.forced(1)->token == 4);
+  CHECK(!stray.accept(30));
+  CHECK(stray.forced(2)->token == 5);
+}
+
+TEST_CASE("what was generated before a split counts as accepted") {
+  Request request;
+  request.context = {1, 4, 5, 6};
+  request.output_start = 1;
+  request.constraint = std::make_shared<Pieces>();
+  TokenSampler sampler(request, 1, kVocab);
+  CHECK(sampler.forced(4)->token == 7);
 }

@@ -15,7 +15,8 @@ struct TinyContext {
   KvContext kv;
   PassBatch batch{64};
 
-  explicit TinyContext(bool unified = false) : kv(model, ContextShape{4, 256, 64, 40, 1, unified}) {}
+  explicit TinyContext(bool unified) : kv(model, ContextShape{4, 256, 64, 40, 1, unified}) {}
+  explicit TinyContext(std::int32_t sequences = 4) : kv(model, ContextShape{sequences, 256, 64, 40, 1, false}) {}
 
   // Prefills `tokens` behind what the sequence has; returns the row behind the last one.
   std::vector<float> extend(SeqId seq, const Tokens& tokens) {
@@ -42,8 +43,8 @@ TEST_CASE("two tenants: a restore never reaches a sequence whose copy is pending
   const Tokens question = some_tokens(5, 3);
   static_cast<void>(at.extend(0, a));
   static_cast<void>(at.extend(3, b));
-  const std::vector<std::byte> parked_b = at.kv.save(3);
-  REQUIRE(parked_b.size() > 0);
+  KvState parked_b = at.kv.save(3);
+  REQUIRE_FALSE(parked_b.empty());
 
   // tenant 1 branches A into sequence 2; before the copy is carried out tenant 2 wants B in A's sequence
   at.kv.copy(0, 2, 40);
@@ -128,14 +129,46 @@ TEST_CASE("a copy takes the first tokens only, in both layouts") {
 TEST_CASE("a damaged state leaves the sequence empty") {
   TinyContext at;
   static_cast<void>(at.extend(0, some_tokens(30, 1)));
-  std::vector<std::byte> state = at.kv.save(0);
-  for (const std::size_t bytes : {std::size_t{0}, std::size_t{10}, state.size() / 2, state.size() - 1}) {
+  KvState state = at.kv.save(0);
+  const std::span<const std::byte> whole = state.for_streams(4);
+  for (const std::size_t bytes : {std::size_t{0}, std::size_t{10}, whole.size() / 2, whole.size() - 1}) {
     CAPTURE(bytes);
-    CHECK_FALSE(at.kv.restore(1, std::span(state).first(bytes)));
+    KvState part({whole.begin(), whole.end()}, bytes);
+    CHECK_FALSE(at.kv.restore(1, part));
     CHECK(at.kv.length(1) == 0);
   }
   CHECK(at.kv.restore(1, state));
   CHECK(at.kv.length(1) == 30);
+}
+
+TEST_CASE("a portable state goes from any stream to contexts with other numbers of streams") {
+  const Tokens context = some_tokens(30, 1);
+  const Tokens question = some_tokens(5, 3);
+  TinyContext fresh;
+  const auto expected = fresh.extend(0, joined(context, question));
+  for (const SeqId from : {0, 2, 3}) {
+    CAPTURE(from);
+    TinyContext at;
+    at.kv.make_states_portable(6);
+    static_cast<void>(at.extend(from, context));
+    static_cast<void>(at.extend(1, some_tokens(9, 2)));
+    KvState state = at.kv.save(from);
+    REQUIRE(state.portable());
+    CHECK(state.allocated_bytes() == at.kv.state_bytes(from));
+    for (const std::int32_t streams : {1, 2, 6}) {
+      CAPTURE(streams);
+      TinyContext other(streams);
+      other.kv.make_states_portable(6);
+      REQUIRE(other.kv.restore(streams - 1, state));
+      CHECK(other.kv.length(streams - 1) == 30);
+      CHECK(distance(other.extend(streams - 1, question), expected) < kNoise);
+    }
+    TinyContext too_wide(12);
+    CHECK_FALSE(too_wide.kv.restore(0, state));
+    CHECK(at.kv.remove(from, 0));
+    CHECK(at.kv.restore(from, state));  // and back to where it came from
+    CHECK(distance(at.extend(from, question), expected) < kNoise);
+  }
 }
 
 TEST_CASE("a throwaway token in a hole changes nothing once it is rolled back") {

@@ -69,6 +69,24 @@ TEST_CASE("idle work gives its sequence to a request when there is no other, and
   executor.check_integrity();
 }
 
+TEST_CASE("idle work that would push out a session asked later ends without a step, and its owner's request runs") {
+  LlamaExecutor executor(tiny_options(2));
+  for (OwnerId owner = 1; owner <= 3; ++owner) {
+    static_cast<void>(run(executor, greedy(some_tokens(40, static_cast<std::uint32_t>(owner)), 0, owner)));
+  }
+  const std::uint64_t evictions = executor.stats().evictions;
+  const auto refused = start(executor, idle(some_tokens(90, 1), 0, 1));  // 2 and 3 were asked later
+  CHECK(refused->wait().reason == FinishReason::cancelled);
+  CHECK(refused->completion.error.find("asked later; raise max_sequences (2)") != std::string::npos);
+  CHECK(refused->completion.prefilled_tokens == 0);
+  CHECK(executor.stats().evictions == evictions);
+  CHECK(executor.resident_prefix(some_tokens(40, 2), {}, 2) == 40);
+  CHECK(executor.resident_prefix(some_tokens(40, 3), {}, 3) == 40);
+  CHECK(run(executor, idle(some_tokens(90, 3), 0, 3))->completion.reused_tokens >= 1);  // has a sequence
+  CHECK(run(executor, greedy(some_tokens(90, 1), 4, 1))->tokens == reference_answer(some_tokens(90, 1), 4));
+  executor.check_integrity();
+}
+
 TEST_CASE("the listener hears of every end that leaves the executor idle") {
   LlamaExecutor executor(tiny_options());
   std::atomic<int> calls{0};
