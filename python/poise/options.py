@@ -74,7 +74,7 @@ class EngineOptions:
     size_classes: tuple[str, ...] = option(
         (),
         "lengths of sequences and how many of each, ascending, in place of max_sequences and context_tokens "
-        "(for example 4kx6 16kx2 64kx1)",
+        "(for example 4kx6,16kx2,64kx1)",
         metavar="TOKENSxSEQUENCES",
     )
     max_sessions: int = option(_MANAGER.max_sessions, "open sessions")

@@ -51,6 +51,17 @@ def test_every_engine_option_is_a_flag_of_run() -> None:
         EngineOptions(**given)
 
 
+def test_flags_of_several_values_leave_the_model_alone() -> None:
+    words = ["run", "--anticipate", "turn,question", "--adapters", "none", "--size-classes", "4kx2,16kx1", "m.gguf"]
+    arguments = build_parser().parse_args(words)
+    assert arguments.model == "m.gguf"
+    assert engine_overrides(arguments) == {
+        "anticipate": ("turn", "question"),
+        "adapters": (),
+        "size_classes": ("4kx2", "16kx1"),
+    }
+
+
 def test_the_module_is_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "poise", "--version"], capture_output=True, text=True, check=True, timeout=120

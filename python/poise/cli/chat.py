@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from poise.errors import InvalidArgument
-from poise.events import Notice, Text, ToolCall, TurnResult
+from poise.events import Notice, Text, Thought, ToolCall, TurnResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,8 @@ _ROUNDS = 8  # tool calls in a row before the user is heard again
 
 
 class Chat:
-    """`desk` gives the shipped model the system prompt and the tools that it knows; its tools take `tool_ms`."""
+    """`desk` gives the shipped model the system prompt and the tools that it knows; its tools take `tool_ms`.
+    `adapter` is the name and scale of the LoRA adapter to chat with."""
 
     def __init__(
         self,
@@ -39,11 +40,12 @@ class Chat:
         sampling: Sampling,
         max_new_tokens: int,
         tool_ms: float,
+        adapter: tuple[str | None, float] = (None, 1.0),
     ) -> None:
         self._engine, self._console = engine, console
         self._system, self._desk = system, desk
         self._sampling, self._max_new_tokens = sampling, max_new_tokens
-        self._tool_ms = tool_ms
+        self._tool_ms, self._adapter = tool_ms, adapter
         self.types_ahead = False  # the status line says what was left to do at Enter
         self._prefix = self._declare()  # before the first session: a reset starts from it
         self._open()
@@ -80,7 +82,7 @@ class Chat:
 
     def _declare(self) -> BasePrefix | None:
         system, tools = self._beginning
-        if system is None and not tools:
+        if (system is None and not tools) or self._adapter[0] is not None:  # what is declared has no adapter
             return None
         try:
             return self._engine.declare_prefix(system, tools=tools)
@@ -89,7 +91,10 @@ class Chat:
 
     def _open(self) -> None:
         system, tools = self._beginning
-        self._session = self._engine.open_session(system, tools=tools, sampling=self._sampling)
+        adapter, scale = self._adapter
+        self._session = self._engine.open_session(
+            system, tools=tools, sampling=self._sampling, adapter=adapter, adapter_scale=scale
+        )
 
     @property
     def _beginning(self) -> tuple[str | None, Sequence[Mapping[str, Any]]]:
@@ -102,6 +107,8 @@ class Chat:
             for event in turn:
                 if isinstance(event, Text):
                     self._console.out(event.text, end="")
+                elif isinstance(event, Thought):
+                    self._console.print(escape(event.text), end="", style="dim italic", soft_wrap=True)
                 elif isinstance(event, ToolCall):
                     self._console.out(f"{event.name}({json.dumps(event.arguments, ensure_ascii=False)})", end="")
                 elif isinstance(event, Notice):

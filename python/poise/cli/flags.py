@@ -31,8 +31,10 @@ def add_engine_flags(parser: argparse.ArgumentParser, only: Collection[str] | No
                 **extra,
             )
         elif isinstance(item.default, tuple):
-            shown = f"{words}: {', '.join(item.default)}" if item.default else f"{words} (default: none)"
-            group.add_argument(flag, nargs="*", choices=choices, metavar=item.metadata["metavar"], help=shown, **extra)
+            default = ",".join(item.default) or "none"
+            metavar = f"{item.metadata['metavar'] or 'NAME'},..."
+            shown = f"{words}; several with commas between them (default: {default})"
+            group.add_argument(flag, type=_several, metavar=metavar, help=shown, **extra)
         else:
             kind = int if item.default is None else type(item.default)
             shown = words if item.default is None else f"{words} (default: {item.default})"
@@ -42,8 +44,12 @@ def add_engine_flags(parser: argparse.ArgumentParser, only: Collection[str] | No
 
 def engine_overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     """The fields of EngineOptions that were given on the command line."""
-    given = {item.name: getattr(arguments, item.name) for item in fields(EngineOptions) if item.name in arguments}
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    return {item.name: getattr(arguments, item.name) for item in fields(EngineOptions) if item.name in arguments}
+
+
+def _several(value: str) -> tuple[str, ...]:
+    """`a,b` as a tuple; `none` is the empty one."""
+    return () if value in ("", "none") else tuple(value.split(","))
 
 
 def milliseconds(value: float, flag: str) -> float:

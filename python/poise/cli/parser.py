@@ -95,6 +95,8 @@ def _run(parser: argparse.ArgumentParser) -> None:
     add("--temperature", type=float, default=0.0, help="0 = greedy (default: %(default)s)")
     add("--top-p", type=float, default=1.0, help="(default: %(default)s)")
     add("--max-new-tokens", type=int, default=256, metavar="N", help="(default: %(default)s)")
+    add("--adapter", metavar="NAME", help="the LoRA adapter to chat with, one of --adapters")
+    add("--adapter-scale", type=float, default=1.0, metavar="SCALE", help="of the adapter (default: %(default)s)")
     add("--type-ahead", action="store_true", help="prepare each message while it is typed; needs a terminal")
     _tool_ms(parser)
     add_engine_flags(parser)

@@ -19,6 +19,8 @@ from poise.options import Sampling
 if TYPE_CHECKING:
     import argparse
 
+    from poise._core import ExecutorInfo
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Reads messages from stdin until it ends or says /quit."""
@@ -36,11 +38,12 @@ def run(arguments: argparse.Namespace) -> int:
             sampling=sampling,
             max_new_tokens=arguments.max_new_tokens,
             tool_ms=milliseconds(arguments.tool_ms, "--tool-ms"),
+            adapter=(arguments.adapter, arguments.adapter_scale),
         )
         keys = on_terminal(chat.typing) if arguments.type_ahead else None
         chat.types_ahead = keys is not None
         if sys.stdin.isatty():
-            console.print(f"[dim]{escape(_welcome(engine.info.model_name, desk))}[/dim]", soft_wrap=True)
+            console.print(f"[dim]{escape(_welcome(engine.info, desk))}[/dim]", soft_wrap=True)
         while (line := _read(keys)) is not None:
             if line in ("/quit", "/exit"):
                 break
@@ -64,8 +67,8 @@ def _desk() -> DeskScript | None:
     return next((script for script in held_out(1) if isinstance(script, DeskScript)), None)
 
 
-def _welcome(model: str, desk: DeskScript | None) -> str:
-    lines = [f"{model}: /reset starts over, /quit leaves, Ctrl-C stops an answer"]
+def _welcome(info: ExecutorInfo, desk: DeskScript | None) -> str:
+    lines = [info.memory_plan, f"{info.model_name}: /reset starts over, /quit leaves, Ctrl-C stops an answer"]
     if desk is not None:
         lines += ["This is a support desk. You could say:", *(f"  {said}" for said in desk.says[:3])]
     return "\n".join(lines)
