@@ -32,9 +32,10 @@ def add_engine_flags(parser: argparse.ArgumentParser, only: Collection[str] | No
             )
         elif isinstance(item.default, tuple):
             default = ",".join(item.default) or "none"
-            metavar = f"{item.metadata['metavar'] or 'NAME'},..."
             shown = f"{words}; several with commas between them (default: {default})"
-            group.add_argument(flag, type=_several, metavar=metavar, help=shown, **extra)
+            group.add_argument(
+                flag, type=_several, metavar=f"{item.metadata['metavar'] or 'NAME'},...", help=shown, **extra
+            )
         else:
             kind = int if item.default is None else type(item.default)
             shown = words if item.default is None else f"{words} (default: {item.default})"
