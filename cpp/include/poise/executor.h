@@ -104,7 +104,7 @@ enum class FinishReason { stop, length, constraint, prefilled, cancelled, error 
 /// Why an ended request ended, and what it cost. Durations are wall time.
 struct Completion {
   FinishReason reason = FinishReason::error;
-  std::string error;                  ///< set if reason is error
+  std::string error;                  ///< why, if reason is error; or cancelled, for idle work that got no sequence
   std::int32_t reused_tokens = 0;     ///< context tokens whose KV was resident
   std::int32_t copied_tokens = 0;     ///< of those: copied from another sequence
   std::int32_t restored_tokens = 0;   ///< of those: read back from where they were parked
