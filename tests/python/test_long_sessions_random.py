@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from poise import _core
-from tests.support.sim_world import SimWorld
+from tests.support.sim_world import SimWorld, random_world
 from tests.support.window_world import without
 
 PARTIAL = _core.AnticipationKind.partial
@@ -96,16 +96,7 @@ class Life:
 def test_a_long_life(seed: int) -> None:
     rng = random.Random(seed)
     journal = _core.MemoryJournal()
-    world = SimWorld(
-        seed=seed,
-        journal=journal,
-        vocab_size=97,
-        max_context_tokens=200,
-        max_sequences=rng.choice([1, 2, 3, 8]),
-        idle_quantum_tokens=rng.choice([1, 7, 64]),
-        max_entry_bytes=rng.choice([4_000, 40_000, 10_000_000]),
-        end_bias=2.0,
-    )
+    world = random_world(rng, seed=seed, journal=journal, max_context_tokens=200)
     lives = [Life(world, rng) for _ in range(2)]
     for _ in range(80):
         rng.choice(lives).act()

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from poise import _core
-from tests.support.sim_world import SimWorld
+from tests.support.sim_world import SimWorld, random_world
 
 PATHS_SEEN: Counter[str] = Counter()
 
@@ -85,16 +85,7 @@ def test_a_session_answers_as_the_bare_executor_would(seed: int) -> None:
     """Promise 1 and 2: same ids in, same ids out, whatever was anticipated, appended, forked or evicted."""
     rng = random.Random(seed)
     journal = _core.MemoryJournal()
-    world = SimWorld(
-        seed=seed,
-        journal=journal,
-        vocab_size=97,
-        max_context_tokens=600,
-        max_sequences=rng.choice([1, 2, 3, 8]),
-        idle_quantum_tokens=rng.choice([1, 7, 64]),
-        max_entry_bytes=rng.choice([4_000, 40_000, 10_000_000]),
-        end_bias=2.0,
-    )
+    world = random_world(rng, seed=seed, journal=journal, max_context_tokens=600)
     clients = [Client(world, rng, tenant) for tenant in ("a", "a", "b")]
     for _ in range(60):
         rng.choice(clients).act()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from poise import _core
-from tests.support.sim_world import SimWorld
+from tests.support.sim_world import FullJournal, SimWorld
 
 LOG = list(range(10, 40))
 KIND = _core.JournalRecord.Kind
@@ -145,16 +145,7 @@ def test_bad_input_changes_nothing(
 
 
 def test_a_failing_journal_rebases_nothing() -> None:
-    class Full(_core.Journal):
-        def __init__(self) -> None:
-            super().__init__()
-            self.refuses = False
-
-        def write(self, record: _core.JournalRecord) -> None:
-            if self.refuses:
-                raise OSError("disk full")
-
-    journal = Full()
+    journal = FullJournal()
     world = SimWorld(journal=journal)
     session = world.open(LOG)
     journal.refuses = True

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poise import _core
+
+if TYPE_CHECKING:
+    import random
 
 
 @dataclass
@@ -19,6 +22,18 @@ class Answer:
     @property
     def ids(self) -> list[int]:
         return [token.token for token in self.tokens]
+
+
+class FullJournal(_core.Journal):
+    """Refuses every record once `refuses` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refuses = False
+
+    def write(self, record: _core.JournalRecord) -> None:
+        if self.refuses:
+            raise OSError("disk full")
 
 
 class SimWorld:
@@ -97,3 +112,17 @@ MANAGER_OPTIONS = frozenset(
         "idle",
     }
 )
+
+
+def random_world(rng: random.Random, *, seed: int, journal: _core.Journal, max_context_tokens: int) -> SimWorld:
+    """A world whose shape is drawn: few or many sequences, short or long slices, little or much memory."""
+    return SimWorld(
+        seed=seed,
+        journal=journal,
+        vocab_size=97,
+        max_context_tokens=max_context_tokens,
+        max_sequences=rng.choice([1, 2, 3, 8]),
+        idle_quantum_tokens=rng.choice([1, 7, 64]),
+        max_entry_bytes=rng.choice([4_000, 40_000, 10_000_000]),
+        end_bias=2.0,
+    )

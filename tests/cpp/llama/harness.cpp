@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
+#include <fstream>
 #include <random>
 
 namespace poise::test {
@@ -17,6 +19,20 @@ constexpr std::chrono::seconds kPatience{60};
 std::string tiny_model(const std::string& architecture) {
   return std::string(POISE_TINY_MODELS) + "/" + architecture + ".gguf";
 }
+
+std::string contents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TemporaryFile::TemporaryFile(const std::string& data)
+    : path_(
+          (std::filesystem::temp_directory_path() / ("poise-test-" + std::to_string(std::random_device{}()) + ".gguf"))
+              .string()) {
+  std::ofstream(path_, std::ios::binary) << data;
+}
+
+TemporaryFile::~TemporaryFile() { std::filesystem::remove(path_); }
 
 LlamaOptions tiny_options(std::int32_t sequences, const std::string& architecture) {
   LlamaOptions options;

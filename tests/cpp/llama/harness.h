@@ -14,6 +14,22 @@ namespace poise::test {
 /// Path of a tiny model: "llama", "gemma2" or "mamba".
 [[nodiscard]] std::string tiny_model(const std::string& architecture);
 
+/// The bytes of a file.
+[[nodiscard]] std::string contents(const std::string& path);
+
+/// A file with these bytes, gone with the object.
+class TemporaryFile {
+ public:
+  explicit TemporaryFile(const std::string& data);
+  ~TemporaryFile();
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+ private:
+  std::string path_;
+};
+
 /// Small, deterministic options: one thread, debug checks on.
 [[nodiscard]] LlamaOptions tiny_options(std::int32_t sequences = 4, const std::string& architecture = "llama");
 

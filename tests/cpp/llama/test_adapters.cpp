@@ -2,8 +2,6 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
-#include <fstream>
-#include <random>
 
 #include "llama/harness.h"
 #include "poise/error.h"
@@ -32,25 +30,6 @@ Tokens alone(std::int32_t adapter, float scale, const Tokens& context, std::int3
   LlamaExecutor executor(with_adapters(1));
   return run(executor, under(adapter, scale, context, max_new_tokens))->tokens;
 }
-
-std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& data)
-      : path_(std::filesystem::temp_directory_path() /
-              ("poise-adapter-" + std::to_string(std::random_device{}()) + ".gguf")) {
-    std::ofstream(path_, std::ios::binary) << data;
-  }
-  ~TemporaryFile() { std::filesystem::remove(path_); }
-  [[nodiscard]] std::string path() const { return path_.string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 std::string refusal(const std::string& path, const std::string& model = "llama") {
   LlamaOptions options = tiny_options(1, model);

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <random>
 
 #include "llama/harness.h"
 #include "poise/error.h"
@@ -13,25 +11,6 @@ using namespace poise;
 using namespace poise::test;
 
 namespace {
-
-std::string contents(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-class TemporaryFile {
- public:
-  explicit TemporaryFile(const std::string& data)
-      : path_(std::filesystem::temp_directory_path() /
-              ("poise-test-" + std::to_string(std::random_device{}()) + ".gguf")) {
-    std::ofstream(path_, std::ios::binary) << data;
-  }
-  ~TemporaryFile() { std::filesystem::remove(path_); }
-  [[nodiscard]] std::string path() const { return path_.string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 std::string refusal(const std::string& path) {
   LlamaOptions options = tiny_options();
