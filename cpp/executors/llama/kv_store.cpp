@@ -131,12 +131,19 @@ void KvStore::take(SeqId seq, const KvRequest& request, TokenSpan tokens, TimePo
   if (!in_place) {
     sequence.key = request.key;
     sequence.tokens.assign(tokens.begin(), tokens.end());
-    index_.insert(static_cast<HolderId>(seq), request.key, sequence.tokens);
+    enter(seq);
   }
   // what was parked of this owner is resident again, or has been overtaken
   if (const Parked* parked = parking_.of_owner(request.owner)) {
     forget_parked(*parked);
   }
+}
+
+// Has the index know what the sequence holds now: O(tokens), so only where that has changed.
+void KvStore::enter(SeqId seq) {
+  Sequence& sequence = at(seq);
+  index_.insert(static_cast<HolderId>(seq), sequence.key, sequence.tokens);
+  sequence.indexed = sequence.tokens.size();
 }
 
 void KvStore::append(SeqId seq, TokenSpan tokens) {
@@ -159,8 +166,8 @@ void KvStore::end_use(SeqId seq, const std::vector<Retention>& retention, TimePo
   if (sequence.tokens.empty()) {
     index_.erase(static_cast<HolderId>(seq));
     sequence = {};
-  } else {
-    index_.insert(static_cast<HolderId>(seq), sequence.key, sequence.tokens);
+  } else if (sequence.indexed != sequence.tokens.size()) {
+    enter(seq);
   }
 }
 
@@ -177,9 +184,10 @@ bool KvStore::roll_back(SeqId seq, Position keep) {
   Sequence& sequence = at(seq);
   sequence.tokens.resize(done ? static_cast<std::size_t>(keep) : 0);
   if (sequence.tokens.empty()) {
+    sequence.indexed = 0;
     index_.erase(static_cast<HolderId>(seq));
   } else {
-    index_.insert(static_cast<HolderId>(seq), sequence.key, sequence.tokens);
+    enter(seq);
   }
   ++counters_.rollbacks;
   return done;
@@ -189,6 +197,7 @@ void KvStore::discard(SeqId seq) {
   static_cast<void>(context(seq).remove(local(seq), 0));
   const std::lock_guard lock(books_);
   at(seq).tokens.clear();
+  at(seq).indexed = 0;
   index_.erase(static_cast<HolderId>(seq));
 }
 

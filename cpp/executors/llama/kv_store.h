@@ -97,7 +97,8 @@ class KvStore {
   struct Sequence {
     OwnerId owner = kNoOwner;
     KvKey key;
-    Tokens tokens;  // whose KV is valid, from position 0
+    Tokens tokens;            // whose KV is valid, from position 0
+    std::size_t indexed = 0;  // of these: known to the index; what a running request appends joins at its end
     RetentionRanges retention;
     TimePoint last_use{};  // by a request; idle work leaves it as it is
     RequestId user = 0;
@@ -159,6 +160,7 @@ class KvStore {
 
   void touch(const KvRequest& request, TimePoint now);
   void take(SeqId seq, const KvRequest& request, TokenSpan tokens, TimePoint now);
+  void enter(SeqId seq);
   bool roll_back(SeqId seq, Position keep);
 
   Pools& pools_;
