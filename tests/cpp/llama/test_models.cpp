@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <random>
 
 #include "llama/harness.h"
 #include "poise/error.h"
