@@ -119,7 +119,9 @@ def test_typing_leaves_less_to_prefill() -> None:
         assert row["on"]["left_tokens"] <= row["off"]["left_tokens"]
         assert row["on"]["context_tokens"] == row["off"]["context_tokens"]
     assert result["on"]["left_tokens_mean"] < result["off"]["left_tokens_mean"]
-    assert result["on"]["idle_tokens_computed"] >= result["on"]["idle_tokens_used"] > 0
+    # Not comparable one to one: the framing that is used was computed before the first key.
+    assert result["on"]["idle_tokens_computed"] > 0
+    assert result["on"]["idle_tokens_used"] > 0
 
 
 def test_constraint_forces_tokens_and_decodes_the_others() -> None:
