@@ -12,8 +12,8 @@ median 700 ms, sigma 0.5), and so it is before Enter, every second time. These p
 make up what they write do stop, but the source is about copying. Slips are a neighbouring letter, noticed at once or
 up to two keys later.
 
-`computed / used` says what was wasted: idle tokens computed from the first key to Enter, over the prepaid tokens that the
-turn used, the template's framing included, which was there before.
+`computed / used` says what was wasted: idle tokens computed from the first key to Enter, over the prepaid tokens that
+the turn used, the template's framing included, which was there before.
 
     python bench/type_ahead.py              a table
     python bench/type_ahead.py --json       one object
